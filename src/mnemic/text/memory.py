@@ -1,0 +1,348 @@
+"""The facade: one space, and the verbs that a user has for it."""
+
+from __future__ import annotations
+
+import json
+import random
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from typing import Any, Self
+
+from mnemic.errors import InputError, NotFoundError
+from mnemic.text.encode.lexical import tokens
+from mnemic.text.language.answer import Answer, answer_with, extract
+from mnemic.text.language.base import Language
+from mnemic.text.plan import Filter, Query, Recall
+from mnemic.text.record import Batch, Interval, Kind, Receipt, Record, Span, State, Turn, new_id, to_datetime
+from mnemic.text.steps import secrets
+from mnemic.text.store.base import Space
+from mnemic.text.systems.base import Env, System
+
+MAX_TEXT = 1_000_000
+"""Characters in one turn. Longer documents are split by the importers."""
+MAX_QUERY = 10_000
+"""Characters of a query that are looked at."""
+PAUSE = timedelta(minutes=30)
+"""A turn said later than this after the one before begins a new session, where the caller names none."""
+
+
+@dataclass(frozen=True, slots=True)
+class Preview:
+    """What ``forget`` would take away: the records named, and those derived from nothing else."""
+
+    named: tuple[Record, ...]
+    derived: tuple[Record, ...]
+
+    def __len__(self) -> int:
+        return len(self.named) + len(self.derived)
+
+
+class Memory:
+    """One space with its system. Made by :func:`mnemic.open`; a context manager; safe to share between threads."""
+
+    def __init__(
+        self,
+        space: Space,
+        system: System,
+        *,
+        language: Language | None = None,
+        clock: Callable[[], datetime],
+        on_close: Callable[[], None] | None = None,
+    ) -> None:
+        self.space = space
+        self.system = system
+        self.language = language
+        self.clock = clock
+        self._on_close = on_close
+        self._last: tuple[datetime, str] | None = None
+
+    @property
+    def env(self) -> Env:
+        return Env(self.space, self.space.encoders, self.clock, self.language, random.Random(0))
+
+    # -- writing ---------------------------------------------------------------------------------------------
+
+    def remember(
+        self,
+        what: str | Turn | Mapping[str, Any] | Iterable[str | Turn | Mapping[str, Any]],
+        *,
+        speaker: str | None = None,
+        at: datetime | str | None = None,
+        session: str | None = None,
+        role: str | None = None,
+        meta: Mapping[str, Any] | None = None,
+        idempotency_key: str | None = None,
+    ) -> Receipt:
+        """Store one turn or several, verbatim: all of them or none. Durable and searchable on return.
+
+        The keyword arguments are defaults for turns that do not say otherwise. ``at`` is when it was said (now, if
+        nothing says; a time without a zone is UTC). Turns without a session join the running one, or begin a new
+        one after half an hour of silence. Raises :class:`InputError` and :class:`ConflictError`; then nothing was
+        stored.
+        """
+        several = [what] if isinstance(what, str | Turn | Mapping) else list(what)
+        default = Turn("", speaker, to_datetime(at), session, role, meta=meta or {})
+        records = [self._record(each, default, place) for place, each in enumerate(several)]
+        records = self._in_sessions(records)
+        derived = self.system.write(records, self.env) if records else Batch()
+        batch = replace(derived, puts=[*records, *derived.puts])
+        receipt = self.space.write(batch, op="remember", idempotency_key=idempotency_key)
+        named = {record.id for record in records}
+        return replace(receipt, ids=tuple(id for id in receipt.ids if id in named))
+
+    def _record(self, given: str | Turn | Mapping[str, Any], default: Turn, place: int) -> Record:
+        turn = _turn(given, place)
+        text = _clean(turn.text, f"turn {place + 1}")
+        caption = _clean(turn.caption, f"the caption of turn {place + 1}") if turn.caption else None
+        if not text.strip() and not caption:
+            raise InputError(f"turn {place + 1} has no text: there is nothing to remember")
+        if len(text) > MAX_TEXT:
+            raise InputError(
+                f"turn {place + 1} has {len(text):,} characters, over {MAX_TEXT:,}: split it, or import it as a file"
+            )
+        at = to_datetime(turn.at) or default.at or self.clock()
+        return Record(
+            id=turn.id or new_id(),
+            kind=Kind.TURN,
+            text=text,
+            at=at,
+            valid=Interval(at, None),
+            speaker=_clean(turn.speaker or default.speaker, "the speaker") or None,
+            role=turn.role or default.role,
+            session=_clean(turn.session or default.session, "the session") or None,
+            caption=caption,
+            meta={**default.meta, **turn.meta},
+            secrets=tuple(secrets.find(text)),
+        )
+
+    def _in_sessions(self, records: list[Record]) -> list[Record]:
+        """Give a session to the turns that have none: a pause of half an hour begins a new one."""
+        placed = []
+        for record in records:
+            if record.session is None and record.at is not None:
+                if self._last is None or not timedelta() <= record.at - self._last[0] <= PAUSE:
+                    self._last = (record.at, f"{record.at:%Y-%m-%dT%H:%M:%S}")
+                self._last = (record.at, self._last[1])
+                record = replace(record, session=self._last[1])
+            placed.append(record)
+        return placed
+
+    def revise(self, id: str, text: str, *, at: datetime | str | None = None) -> Receipt:
+        """Replace what ``id`` says by ``text``; the old version stays readable with ``as_of`` and in ``history``.
+
+        With ``at`` the world changed then: the old value was true until that moment. Without it, the old value
+        is corrected: it never was. Raises :class:`NotFoundError`, :class:`ConflictError` (``id`` is an old version).
+        """
+        old = next(iter(self.space.get([id])), None)
+        if old is None or old.state == State.FORGOTTEN:
+            raise NotFoundError(f"no memory has the id {id!r}: see recall or history for the ids there are")
+        text = _clean(text, "the text")
+        if not text.strip():
+            raise InputError("the new text is empty: use forget to take a memory away")
+        changed = to_datetime(at)
+        new = replace(
+            old,
+            id=new_id(),
+            text=text,
+            valid=Interval(changed or old.valid.start, None),
+            recorded=None,
+            keys=(),
+            secrets=tuple(secrets.find(text)),
+            supersedes=old.id,
+            superseded_by=None,
+            version=old.version + 1,
+        )
+        return self.space.write(Batch(puts=[new], retire={old.id: new.id}), op="revise")
+
+    def forget(self, what: str | Sequence[str], *, erase: bool = False, preview: bool = False) -> Receipt | Preview:
+        """Forget by id, by ids, or by a query: every record that has all of the query's content words.
+
+        Forgotten records are never recalled again; ``as_of`` still shows them as they were before. ``erase`` removes
+        them and every trace of their text from all indexes and files. Records derived only from what goes, go too.
+        ``preview`` changes nothing and returns what would go.
+        """
+        named = self._named(what)
+        gone = Preview(tuple(named), tuple(self._derived(named)))
+        if preview:
+            return gone
+        ids = [record.id for record in (*gone.named, *gone.derived)]
+        if erase:
+            return self.space.purge(ids)
+        return self.space.write(Batch(forget=ids), op="forget")
+
+    def _named(self, what: str | Sequence[str]) -> list[Record]:
+        if not isinstance(what, str):
+            found = self.space.get(list(what))
+            missing = set(what) - {record.id for record in found}
+            if missing:
+                raise NotFoundError(f"no memory has the id {min(missing)!r}: nothing was forgotten")
+            return found
+        if found := self.space.get([what]):
+            return found
+        if not tokens(what[:MAX_QUERY]):
+            raise InputError(f"{what[:80]!r} is no id and has no content word: give ids or a query")
+        found = []
+        cursor: str | None = None
+        while True:
+            page, cursor = self.space.scan(Filter(words=what[:MAX_QUERY], archived=True), cursor)
+            found += page
+            if cursor is None:
+                return found
+
+    def _derived(self, named: Sequence[Record]) -> list[Record]:
+        """What cites nothing but ``named``, directly or through others; and the other versions of a fact stay."""
+        gone = {record.id for record in named}
+        found: list[Record] = []
+        frontier = list(gone)
+        while frontier:
+            links = self.space.neighbours(frontier, ["cites"])
+            citing = self.space.get(sorted({link.source for link in links} - gone))
+            fresh = [record for record in citing if record.sources and set(record.sources) <= gone]
+            found += fresh
+            frontier = [record.id for record in fresh]
+            gone.update(frontier)
+        return found
+
+    # -- reading ---------------------------------------------------------------------------------------------
+
+    def recall(
+        self,
+        query: str,
+        *,
+        k: int = 10,
+        budget: int | None = None,
+        now: datetime | str | None = None,
+        valid_at: datetime | str | None = None,
+        as_of: datetime | str | None = None,
+        filter: Filter | None = None,
+    ) -> Recall:
+        """The ``k`` records that answer ``query`` best, cited, with a calibrated confidence.
+
+        ``budget`` bounds ``Recall.text`` in tokens. Relative dates in the query count from ``now``. ``valid_at``
+        asks about a moment of the world, ``as_of`` for the answer the store would have given then.
+        """
+        if k < 1:
+            raise InputError(f"k must be at least 1, not {k}")
+        if budget is not None and budget < 1:
+            raise InputError(f"budget must be at least 1 token, not {budget}")
+        asked = Query(
+            text=_clean(query, "the query")[:MAX_QUERY],
+            k=k,
+            now=to_datetime(now) or self.clock(),
+            budget=budget,
+            valid_at=to_datetime(valid_at),
+            as_of=to_datetime(as_of),
+            filter=filter or Filter(),
+        )
+        return self.system.read(asked, self.env)
+
+    def ask(self, question: str, **options: Any) -> Answer:
+        """An answer with citations: by the language model if one is configured, else the best sentences, cited.
+
+        Takes the options of :meth:`recall`. When nothing relevant is stored, the answer says so.
+        """
+        now = to_datetime(options.get("now")) or self.clock()
+        found = self.recall(question, **{"budget": 2000, **options, "now": now})
+        if self.language is not None:
+            return answer_with(self.language, question, found, now)
+        return extract(question, found, now)
+
+    def get(
+        self, ids: str | Sequence[str], *, secrets: bool = False, as_of: datetime | str | None = None
+    ) -> list[Record]:
+        """Records by id. Secrets are masked unless asked for."""
+        found = self.space.get([ids] if isinstance(ids, str) else list(ids), to_datetime(as_of))
+        return found if secrets else [masked(record) for record in found]
+
+    def history(self, id: str) -> list[Record]:
+        """All versions of a memory, oldest first, secrets masked. Raises :class:`NotFoundError`."""
+        return [masked(record) for record in self.space.history(id)]
+
+    # -- in its own time -------------------------------------------------------------------------------------
+
+    def reflect(self, *, progress: Callable[[str, int], None] | None = None) -> dict[str, int]:
+        """Let the system work over what is new: facts, links, summaries, whatever its paper does.
+
+        Resumable: each batch is committed with the place it reached, so an interrupted run goes on there. Returns
+        how many records were derived and superseded; nothing is done while another process is at it. A failure is
+        raised, and leaves the job queued with its error in ``stats``.
+        """
+        self.space.schedule("reflect")
+        done = {"derived": 0, "superseded": 0}
+        for job in self.space.claim_jobs(["reflect"], retry=True):
+            try:
+                for batch in self.system.reflect(job, self.env):
+                    receipt = self.space.write(batch, op="reflect", job=job)
+                    done["derived"] += len(set(receipt.ids) & {record.id for record in batch.puts})
+                    done["superseded"] += len(batch.retire)
+                    if progress:
+                        progress(job.kind, done["derived"])
+            except BaseException as error:
+                self.space.ack(job, error=f"{type(error).__name__}: {error}")
+                raise
+            self.space.ack(job, again=True)
+        return done
+
+    def stats(self) -> dict[str, Any]:
+        """Counts, bytes, encoders, jobs with their errors."""
+        return {"system": self.system.name, **self.space.stats()}
+
+    def export(self, *, secrets: bool = False) -> Iterator[dict[str, Any]]:
+        """Everything as plain dicts, one a line of JSONL. Secrets are masked for good unless asked for."""
+        yield {"mnemic": 1, "space": self.space.name, "system": self.system.name}
+        for line in self.space.export():
+            yield line if secrets or "item" not in line else {"item": _masked_item(line["item"])}
+
+    def close(self) -> None:
+        """Finish what is being written and let go of the files."""
+        self.space.close()
+        if self._on_close is not None:
+            self._on_close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+def masked(record: Record) -> Record:
+    """``record`` with its secrets replaced by their labels."""
+    if not record.secrets:
+        return record
+    return replace(record, text=secrets.mask(record.text, record.secrets), secrets=())
+
+
+def _masked_item(item: Mapping[str, Any]) -> dict[str, Any]:
+    spans = [Span(*span) for span in json.loads(item["secrets"])]
+    return {**item, "text": secrets.mask(item["text"], spans), "secrets": "[]"} if spans else dict(item)
+
+
+def _clean(text: str | None, what: str) -> str:
+    """``text`` as it can be stored: lone surrogates, which are no characters, become U+FFFD."""
+    if text is None:
+        return ""
+    if not isinstance(text, str):
+        raise InputError(f"{what} must be a string, not {type(text).__name__}")
+    return text if text.isascii() else text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+
+
+_FIELDS = ("text", "speaker", "at", "session", "role", "caption", "id", "meta")
+
+
+def _turn(given: str | Turn | Mapping[str, Any], place: int) -> Turn:
+    if isinstance(given, Turn):
+        return given
+    if isinstance(given, str):
+        return Turn(given)
+    if isinstance(given, Mapping):
+        unknown = set(given) - set(_FIELDS)
+        if unknown or "text" not in given:
+            raise InputError(
+                f"turn {place + 1} "
+                + (f"has an unknown field {min(unknown)!r}" if unknown else "has no text")
+                + f": the fields are {', '.join(_FIELDS)}; put anything else into meta"
+            )
+        return Turn(**given)
+    raise InputError(f"turn {place + 1} is a {type(given).__name__}: give a string, a Turn or a dict")

@@ -1,0 +1,205 @@
+"""Opening a space: from a path to a memory, with the system and the encoders that the space was made with."""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Callable, Mapping, Sequence
+from datetime import UTC, datetime
+from functools import cache
+from hashlib import blake2b
+from pathlib import Path
+from typing import Any
+from urllib.parse import unquote
+
+from mnemic import models
+from mnemic.errors import ConflictError, InputError, NotFoundError
+from mnemic.text import encode, systems
+from mnemic.text.encode.base import DenseEncoder, SparseEncoder
+from mnemic.text.language.base import Language
+from mnemic.text.memory import Memory
+from mnemic.text.store.base import Encoders
+from mnemic.text.store.schema import is_store
+from mnemic.text.store.sqlite import SqliteSpace
+from mnemic.text.systems.base import System
+
+SUFFIX = ".db"
+_SAFE = frozenset("abcdefghijklmnopqrstuvwxyz0123456789-_")
+DEFAULT_ENCODER = "splade-tiny"
+_log = logging.getLogger("mnemic")
+_told = False
+
+
+def utc_now() -> datetime:
+    return datetime.now(UTC)
+
+
+def open(
+    path: str | Path,
+    space: str = "default",
+    system: str | System = "mnemic",
+    *,
+    encoders: str | Sequence[str] | Encoders = "auto",
+    language: Language | None = None,
+    durability: str = "full",
+    read_only: bool = False,
+    clock: Callable[[], datetime] = utc_now,
+) -> Memory:
+    """Open the memory at ``path``, making it if it is not there.
+
+    A path that ends in ``.db`` is one space; any other is a folder of spaces, one file each; ``:memory:`` lives as
+    long as the object. ``system`` names how it remembers (see :data:`mnemic.text.systems.SYSTEMS`). ``encoders`` is
+    ``auto`` (what the space was made with; for a new one the default encoder if its weights were pulled),
+    ``lexical``, or names such as ``["splade-tiny", "minilm"]`` (see :mod:`mnemic.text.encode`). ``durability="normal"``
+    survives a crash of the process but may lose the last writes when the power fails.
+
+    Raises :class:`ConflictError` when the space was made with another system or other encoders (``mnemic rebuild``
+    changes them), :class:`StoreError` when the file cannot be used.
+    """
+    if durability not in ("full", "normal"):
+        raise InputError(f"durability is 'full' or 'normal', not {durability!r}")
+    file = locate(path, space, make=not read_only)
+    made = system if not isinstance(system, str) else systems.make(system)
+    opened = SqliteSpace(str(file), Encoders(), name=space, durability=durability, read_only=read_only, clock=clock)
+    try:
+        settle(opened, made, encoders, read_only=read_only)
+    except BaseException:
+        opened.close()
+        raise
+    return Memory(opened, made, language=language, clock=clock)
+
+
+def settle(opened: SqliteSpace, system: System, wanted: str | Sequence[str] | Encoders, *, read_only: bool) -> None:
+    """Hold what is wanted against what the space records; record it in a new space."""
+    recorded = opened.get_meta("system")
+    if recorded is None:
+        opened.encoders = choose(wanted)
+        if not read_only:
+            opened.set_meta("space", opened.name)
+            opened.set_meta("system", system.name)
+            opened.set_meta("encoders", json.dumps(describe(opened.encoders)))
+    else:
+        if recorded != system.name:
+            raise ConflictError(
+                f"the space {opened.name!r} was made by the system {recorded!r}, not {system.name!r}: open it with "
+                f"system={recorded!r}, or run: mnemic rebuild --system {system.name}"
+            )
+        told = json.loads(opened.get_meta("encoders") or "{}")
+        opened.encoders = choose([name for name, _ in told.values()] if wanted == "auto" else wanted)
+        if describe(opened.encoders) != told:
+            raise ConflictError(
+                f"the space {opened.name!r} was made with the encoders {_names(told)}, not with "
+                f"{_names(describe(opened.encoders))}: open it with encoders='auto', or run: mnemic rebuild"
+            )
+    opened.reset_index()
+
+
+def choose(wanted: str | Sequence[str] | Encoders) -> Encoders:
+    """The encoders for what a caller asked for."""
+    if isinstance(wanted, Encoders):
+        return wanted
+    if wanted == "lexical":
+        return Encoders()
+    if wanted == "auto":
+        if models.installed(DEFAULT_ENCODER) is None:
+            _say_once()
+            return Encoders()
+        wanted = DEFAULT_ENCODER
+    legs: dict[str, Any] = {}
+    for name in [wanted] if isinstance(wanted, str) else wanted:
+        encoder = encoder_named(name)
+        leg = "dense" if isinstance(encoder, DenseEncoder) else "sparse"
+        if leg in legs:
+            raise InputError(
+                f"{name!r} is a second {leg} encoder beside {legs[leg].name!r}: a space has one of each kind"
+            )
+        legs[leg] = encoder
+    return Encoders(**legs)
+
+
+@cache
+def encoder_named(name: str) -> SparseEncoder | DenseEncoder:
+    """The encoder called ``name``, loaded once for all the spaces of the process."""
+    return encode.get(name)
+
+
+def describe(encoders: Encoders) -> dict[str, list[str]]:
+    """Leg -> [name, version] of the encoders beside the lexical one, as a space records them."""
+    legs = {"sparse": encoders.sparse, "dense": encoders.dense}
+    return {leg: [e.name, e.version] for leg, e in legs.items() if e is not None}
+
+
+def _names(told: Mapping[str, list[str]]) -> str:
+    return ", ".join(f"{leg} {name} {version}" for leg, (name, version) in told.items()) or "lexical only"
+
+
+def _say_once() -> None:
+    global _told
+    if not _told:
+        _told = True
+        _log.warning(
+            "no encoder is installed, so memories are found by their words only; "
+            "for better recall run: mnemic models pull %s",
+            DEFAULT_ENCODER,
+        )
+
+
+def locate(path: str | Path, space: str, *, make: bool) -> Path | str:
+    """The file of ``space`` under ``path``."""
+    if str(path) == ":memory:":
+        return ":memory:"
+    path = Path(path).expanduser()
+    if path.suffix == SUFFIX:
+        if space != "default":
+            raise InputError(f"{path} is one space: to hold {space!r} beside others, give a folder")
+        folder, file = path.parent, path
+    else:
+        if path.is_file():
+            raise InputError(f"{path} is a file: a store is a folder, or a file that ends in {SUFFIX}")
+        folder, file = path, path / (file_name(space) + SUFFIX)
+    if make:
+        folder.mkdir(parents=True, exist_ok=True)
+    elif not file.exists():
+        raise NotFoundError(f"there is no space {space!r} at {path}: check the path, or open it for writing")
+    return file
+
+
+def file_name(space: str) -> str:
+    """A file name for any space name, the same on every file system: lower-case ASCII, the rest percent-encoded."""
+    if not space:
+        raise InputError("a space needs a name")
+    whole = space.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+    safe = "".join(c if c in _SAFE else "".join(f"%{byte:02X}" for byte in c.encode()) for c in whole)
+    if len(safe) > 180:  # the name itself is kept inside the file
+        safe = safe[:140] + "%%" + blake2b(whole.encode(), digest_size=12).hexdigest()
+    return safe
+
+
+def spaces(path: str | Path) -> list[str]:
+    """The names of the spaces at ``path``, sorted."""
+    path = Path(path).expanduser()
+    if path.suffix == SUFFIX:
+        return ["default"] if is_store(path) else []
+    found = []
+    for file in path.glob("*" + SUFFIX) if path.is_dir() else ():
+        if is_store(file):
+            stem = file.stem
+            if "%%" in stem:
+                with_name = SqliteSpace(str(file), Encoders(), read_only=True)
+                try:
+                    stem = with_name.get_meta("space") or stem
+                finally:
+                    with_name.close()
+                found.append(stem)
+            else:
+                found.append(unquote(stem))
+    return sorted(found)
+
+
+def drop(path: str | Path, space: str) -> None:
+    """Delete a space with all its files. Raises :class:`NotFoundError`."""
+    file = Path(str(locate(path, space, make=False)))
+    if not is_store(file):
+        raise NotFoundError(f"{file} is not a Mnemic store: nothing was deleted")
+    for suffix in ("-wal", "-shm", ""):
+        Path(str(file) + suffix).unlink(missing_ok=True)

@@ -1,0 +1,150 @@
+"""Facts as records: derived from turns with provenance and validity, newer values superseding older ones.
+
+A fact never replaces its turn: it cites it, stands beside it in a recall, and can be derived again at any time.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from hashlib import blake2b
+
+from mnemic.text.encode.lexical import fold, tokens
+from mnemic.text.plan import Filter, Hit, Query, SearchPlan
+from mnemic.text.record import Batch, Interval, Kind, Record, State
+from mnemic.text.steps.assemble import hit
+from mnemic.text.steps.extract import Fact, extract, relation_of, same_value
+from mnemic.text.steps.render import shown
+from mnemic.text.store.base import Job
+from mnemic.text.systems.base import Env
+
+PAGE = 200
+"""Turns read for each committed batch."""
+KINDS = (Kind.FACT, Kind.PREFERENCE)
+_PREFERENCES = ("likes", "dislikes", "prefers", "favourite")
+
+
+def derive(job: Job, env: Env) -> Iterator[Batch]:
+    """Batches of facts from the turns after the job's cursor. Running it again over the same turns adds nothing."""
+    current = {_slot(record): record for record in _stored(env) if record.state == State.ACTIVE}
+    cursor = job.cursor
+    while True:
+        turns, following = env.space.scan(Filter(kinds=[Kind.TURN]), cursor, PAGE)
+        if not turns:
+            return
+        puts: list[Record] = []
+        retire: dict[str, str] = {}
+        for turn in turns:
+            if turn.role == "assistant":
+                continue  # what a model says about itself is no fact about anybody
+            for fact in extract(shown(turn), speaker=turn.speaker, said=turn.at):
+                record = record_of(fact, turn)
+                before = current.get(_slot(record))
+                if before is not None and before.id == record.id:
+                    continue
+                if fact.functional and before is not None:
+                    told = same_value(str(before.fields["value"]), fact.value)
+                    if told and bool(before.fields["ended"]) == fact.ended:
+                        continue
+                    if _starts(record) < _starts(before):  # learnt late: it was true until the value we know began
+                        record = replace(record, valid=Interval(record.valid.start, before.valid.start))
+                        puts.append(record)
+                        continue
+                    retire[before.id] = record.id
+                    record = replace(record, supersedes=before.id)
+                elif before is not None:
+                    continue
+                current[_slot(record)] = record
+                puts.append(record)
+        cursor = str(turns[-1].position)
+        yield Batch(puts=puts, retire=retire, cursor=cursor)
+        if following is None:
+            return
+
+
+def record_of(fact: Fact, turn: Record) -> Record:
+    """The record of ``fact``, its id a function of what it says and where, so that deriving twice is harmless."""
+    told = "\0".join((turn.id, fact.subject, fact.relation, fold(fact.value)))
+    preference = fact.relation.split(":")[0] in _PREFERENCES
+    return Record(
+        id="fact-" + blake2b(told.encode(), digest_size=10).hexdigest(),
+        kind=Kind.PREFERENCE if preference else Kind.FACT,
+        text=fact.text,
+        at=turn.at,
+        valid=Interval(fact.start or turn.at, None),
+        speaker=fact.subject,
+        sources=(turn.id,),
+        fields={
+            "subject": fact.subject,
+            "relation": fact.relation,
+            "value": fact.value,
+            "ended": fact.ended,
+            "functional": fact.functional,
+            "certainty": round(fact.confidence, 3),
+        },
+    )
+
+
+def _slot(record: Record) -> tuple[str, ...]:
+    """Facts in one slot exclude each other: all values of a functional relation, else the very same value."""
+    slot = (fold(str(record.fields["subject"])), str(record.fields["relation"]))
+    return slot if record.fields["functional"] else (*slot, fold(str(record.fields["value"])))
+
+
+def _starts(record: Record) -> float:
+    at = record.valid.start or record.at
+    return at.timestamp() if at is not None else float("-inf")
+
+
+def _stored(env: Env) -> Iterator[Record]:
+    cursor: str | None = None
+    while True:
+        page, cursor = env.space.scan(Filter(kinds=list(KINDS)), cursor)
+        yield from (record for record in page if "relation" in record.fields)
+        if cursor is None:
+            return
+
+
+def ahead(query: Query, hits: list[Hit], env: Env) -> list[Hit]:
+    """``hits`` with the fact that answers the question, if one does, in front, followed by the turn it cites.
+
+    Asked about now: the newest value. About before: the one it superseded. About the beginning: the first. With
+    ``query.valid_at``: the value that was valid then.
+    """
+    relation, subject, tense = relation_of(query.text)
+    if relation is None or (query.filter.kinds and not set(query.filter.kinds) & set(KINDS)):
+        return hits
+    found = _find(relation, subject, query, hits, env)
+    if found is None:
+        return hits
+    chain = env.space.history(found.id)
+    if query.as_of is not None:
+        chain = [record for record in chain if record.recorded is None or record.recorded <= query.as_of]
+    if tense in ("before", "first") and query.valid_at is None:
+        earlier = [record for record in chain if record.id != found.id and not record.fields.get("ended")]
+        if not earlier:
+            return hits
+        found = earlier[0] if tense == "first" else earlier[-1]
+    kept = [h for h in hits if h.id not in found.sources]
+    cited = [h for h in hits if h.id in found.sources] or [
+        hit(0, turn, hits[0].score if hits else 0.0) for turn in env.space.get(found.sources, query.as_of)
+    ]
+    score = hits[0].score if hits else 0.0
+    front = [hit(0, found, score, {"fact": 1.0}), *cited, *kept][: query.k]
+    return [replace(h, n=n) for n, h in enumerate(front, 1)]
+
+
+def _find(relation: str, subject: str | None, query: Query, hits: list[Hit], env: Env) -> Record | None:
+    """The live fact of this relation and subject; without a subject, that of whoever the best hits quote."""
+    words = tokens(f"{subject or ''} {relation.replace('_', ' ').replace(':', ' ')} {query.text}")
+    plan = SearchPlan(terms=words, filter=Filter(kinds=KINDS), valid_at=query.valid_at, as_of=query.as_of)
+    c = env.space.search(plan)
+    ids = env.space.id_of([int(n) for n in c.item[c.eligible]])
+    facts = [record for record in env.space.get(ids, query.as_of) if record.fields.get("relation") == relation]
+    if subject is not None:
+        facts = [record for record in facts if fold(str(record.fields["subject"])) == fold(subject)]
+    else:
+        order = {h.speaker: h.n for h in reversed(hits)}
+        facts.sort(key=lambda record: order.get(str(record.fields["subject"]), len(hits) + 1))
+        facts = [record for record in facts if record.fields["subject"] == facts[0].fields["subject"]]
+    return max(facts, key=_starts, default=None)

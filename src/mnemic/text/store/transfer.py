@@ -1,0 +1,122 @@
+"""Taking a SQLite space out and in again: export, restore, and encoding anew."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from datetime import datetime
+from functools import partial
+from typing import Any
+
+from mnemic.errors import ConflictError, InputError
+from mnemic.text.record import Batch, Link, Record, to_micros
+from mnemic.text.store.base import EncodedKey, Encoders, encode_keys
+from mnemic.text.store.connection import Connection
+from mnemic.text.store.index import Index
+from mnemic.text.store.rows import COLUMNS, pack_sparse, record_of
+from mnemic.text.store.sql import audit, fetch, last
+
+PAGE = 500
+_STATES = ("recorded", "valid_to", "supersedes", "superseded_by", "retired", "ended", "forgotten", "archived")
+
+
+class SqliteTransfer:
+    """Part of the space: the ways in and out that are no conversation."""
+
+    name: str
+    encoders: Encoders
+    clock: Callable[[], datetime]
+    _db: Connection
+    _index: Index
+
+    def _put(
+        self, db: sqlite3.Connection, puts: Sequence[Record], encoded: list[list[EncodedKey]], seq: int, at: int
+    ) -> tuple[list[str], list[str]]:
+        raise NotImplementedError
+
+    def _link(self, db: sqlite3.Connection, batch: Batch) -> None:
+        raise NotImplementedError
+
+    def _new_index(self) -> Index:
+        raise NotImplementedError
+
+    def export(self) -> Iterator[dict[str, Any]]:
+        """Every item (all states, in order) and link as plain dicts: what :meth:`restore` takes."""
+        position = 0
+        while True:
+            with self._db.read() as db:
+                rows = list(fetch(db, "SELECT * FROM items WHERE rid > ? ORDER BY rid LIMIT ?", [position, PAGE]))
+            for row in rows:
+                position = row["rid"]
+                yield {"item": {k: v for k, v in row.items() if k not in ("rid", "seq", "digest")}}
+            if len(rows) < PAGE:
+                break
+        with self._db.read() as db:
+            links = db.execute("SELECT source, target, kind, weight FROM links ORDER BY 1, 3, 2").fetchall()
+        for link in links:
+            yield {"link": list(link)}
+
+    def restore(self, lines: Iterable[Mapping[str, Any]]) -> int:
+        """Take over what :meth:`export` gave, states and times included, in one transaction. Into an empty space only.
+
+        Returns the number of items. Raises :class:`InputError` (not an export) and :class:`ConflictError`; then nothing
+        is stored.
+        """
+        items: list[dict[str, Any]] = []
+        links: list[Link] = []
+        for line in lines:
+            if "item" in line:
+                items.append(dict(line["item"]))
+            elif "link" in line:
+                links.append(Link(*line["link"]))
+        try:
+            records = [record_of({"rid": 0, "seq": 0, **item}) for item in items]
+        except (KeyError, TypeError, ValueError) as error:
+            raise InputError(f"this is not an export of Mnemic: {type(error).__name__}: {error}") from error
+        encoded = encode_keys(records, self.encoders)
+
+        def run(db: sqlite3.Connection) -> int:
+            if db.execute("SELECT 1 FROM items LIMIT 1").fetchone():
+                raise ConflictError(f"the space {self.name!r} is not empty: restore into a new one")
+            seq, at = last(db) + 1, to_micros(self.clock())
+            self._put(db, records, encoded, seq, at)
+            db.executemany(f"UPDATE items SET {', '.join(f'{c} = :{c}' for c in _STATES)} WHERE id = :id", items)
+            self._link(db, Batch(links=links))
+            if items:
+                audit(db, seq, at, "restore", [], {"put": len(items)})
+            return len(items)
+
+        return self._db.write(run)
+
+    def reencode(self, encoders: Encoders, progress: Callable[[int, int], None] | None = None) -> int:
+        """Encode every key again with ``encoders``, page by page; the texts are in the store already."""
+        with self._db.read() as db:
+            total = db.execute("SELECT count(*) FROM items").fetchone()[0]
+        done, position = 0, 0
+        page = f"SELECT {COLUMNS} FROM items WHERE rid > ? ORDER BY rid LIMIT ?"
+        while True:
+            with self._db.read() as db:
+                rows = list(fetch(db, page, [position, PAGE]))
+            if not rows:
+                break
+            position = rows[-1]["rid"]
+            encoded = encode_keys([record_of(row) for row in rows], encoders)
+            self._db.write(partial(_replace_vectors, rids=[row["rid"] for row in rows], encoded=encoded))
+            done += len(rows)
+            if progress:
+                progress(done, total)
+        self.encoders = encoders
+        self._index = self._new_index()
+        return done
+
+
+def _replace_vectors(db: sqlite3.Connection, rids: Sequence[int], encoded: Sequence[Sequence[EncodedKey]]) -> None:
+    for rid, keys in zip(rids, encoded, strict=True):
+        kids = [row[0] for row in db.execute("SELECT kid FROM keys WHERE rid = ? ORDER BY kid", (rid,))]
+        for kid, key in zip(kids, keys, strict=True):
+            db.execute("DELETE FROM sparse WHERE kid = ?", (kid,))
+            db.execute("DELETE FROM dense WHERE kid = ?", (kid,))
+            if key.sparse is not None:
+                db.execute("INSERT INTO sparse VALUES (?, ?, ?)", (kid, *pack_sparse(key.sparse)))
+            if key.dense is not None:
+                db.execute("INSERT INTO dense VALUES (?, ?)", (kid, key.dense.tobytes()))

@@ -1,0 +1,173 @@
+"""The default system: no language model, milliseconds, and the conversation itself as the best retriever.
+
+Writing derives nothing: the turn is searchable as it is. Reading brings candidates of every leg the space has,
+and ranks them with one linear score over windows of neighbouring turns, sessions, speakers and dates
+(``steps/rank.py``). Time expressions in the question prefer turns softly; only when the question is about the
+conversation itself ("what did we talk about last week") do they filter. Reflecting finds dated facts by rule; a
+question about one of them ("where does she live now") is answered by the fact beside the turns it came from.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+
+import numpy as np
+
+from mnemic.text.encode.base import Floats
+from mnemic.text.encode.lexical import fold, tokens
+from mnemic.text.plan import Bools, Candidates, Query, Recall, SearchPlan
+from mnemic.text.record import Batch, Kind, Record
+from mnemic.text.steps import assemble, facts, rank
+from mnemic.text.steps.confidence import confidence, signals
+from mnemic.text.steps.dates import TimeQuery, TimeRange, anchored, fallback, parse_question, resolve
+from mnemic.text.steps.trace import Clock
+from mnemic.text.store.base import Job
+from mnemic.text.systems.base import Env
+
+DAY = timedelta(days=1)
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """``chat`` switches the features that fit conversations (speakers, questions, openings) and ``facts`` the
+    facts ahead of the turns; ``depth`` and ``exact`` are the candidates per leg and the size up to which a space is
+    scored whole."""
+
+    chat: bool = True
+    facts: bool = True
+    depth: int = 300
+    exact: int = 2500
+
+
+class Mnemic:
+    """Recall by the shape of the conversation. See the module's docstring."""
+
+    name = "mnemic"
+
+    def __init__(self, settings: Settings | None = None) -> None:
+        self.settings = settings or Settings()
+
+    def write(self, turns: Sequence[Record], env: Env) -> Batch:
+        return Batch()
+
+    def read(self, query: Query, env: Env) -> Recall:
+        clock = Clock()
+        sessions = env.space.sessions()
+        dates = [at for _, at in sessions if at is not None]
+        asked = self.understand(query, dates, env)
+        clock.lap("understand")
+        c = env.space.search(self.plan(query, asked, sessions, env))
+        if asked.hard and asked.ranges and not c.eligible.any():
+            asked = fallback(asked, query.now, dates)
+            c = env.space.search(self.plan(query, asked, sessions, env))
+        clock.lap("search")
+        variant = rank.variant(c)
+        weights = rank.weights(variant)
+        legs = rank.features(c, self.cues(query, asked, c))
+        scores = rank.score(legs, weights.score)
+        if asked.hard and not asked.content:  # the question is a stretch of time: everything in it, in order
+            scores = -np.argsort(np.argsort(np.nan_to_num(c.at, nan=np.inf), kind="stable")).astype(np.float32)
+            slots = assemble.best(c, scores, query.k)
+            sure = float(len(slots) > 0)
+        else:
+            slots = assemble.best(c, scores, query.k, evidence(legs))
+            sure = confidence(signals(c, scores, legs), variant) if len(slots) else 0.0
+        clock.lap("rank")
+        parts = {name: weights.score[name] * legs[name] for name in weights.score if name in legs}
+        hits = assemble.collect(env.space, query, c, slots, scores, parts)
+        if self.settings.facts:
+            hits = facts.ahead(query, hits, env)
+        clock.lap("collect")
+        trace = {"system": self.name, "weights": weights.version, "candidates": len(c.item), "exact": c.exact}
+        if asked.ranges:
+            trace["range"] = [[r.start.isoformat(), r.end.isoformat()] for r in asked.ranges]
+            trace["range_filters"] = asked.hard
+        return assemble.recall(query, hits, sure, clock, trace)
+
+    def understand(self, query: Query, dates: Sequence[datetime], env: Env) -> TimeQuery:
+        """The question's time expressions, an anchor event ("the week before the trip") resolved to its date."""
+        asked = parse_question(query.text, query.now, dates=dates)
+        if asked.anchor and not asked.ranges and asked.sessions is None:
+            event = self.event(asked.anchor, query, env)
+            if event is not None:
+                return anchored(asked, event, query.now)
+        return asked
+
+    def event(self, anchor: str, query: Query, env: Env) -> TimeRange | None:
+        """When ``anchor`` happened: the day that the turns about it speak of most, weighted by their scores."""
+        plan = SearchPlan(terms=tokens(anchor), filter=query.filter, as_of=query.as_of, valid_at=query.valid_at)
+        c = env.space.search(plan)
+        legs = rank.features(c, rank.Cues(chat=self.settings.chat))
+        scores = rank.score(legs, rank.weights("lexical").score)
+        slots = assemble.best(c, scores, 12, evidence(legs))
+        votes: dict[TimeRange, float] = {}
+        for hit in assemble.collect(env.space, query, c, slots, scores, {}):
+            if hit.at is None:
+                continue
+            day = hit.at.replace(hour=0, minute=0, second=0, microsecond=0)
+            spoken = [m.range for m in resolve(hit.text, hit.at) if m.grain in ("day", "weekend", "week")]
+            for found in spoken or [TimeRange(day, day + DAY)]:
+                votes[found] = votes.get(found, 0.0) + hit.score * (1.0 if spoken else 0.5)
+        return max(votes, key=lambda r: votes[r]) if votes else None
+
+    def plan(
+        self, query: Query, asked: TimeQuery, sessions: Sequence[tuple[str, datetime | None]], env: Env
+    ) -> SearchPlan:
+        """What to ask the space for. Only a question about the conversation itself filters by time."""
+        narrowed = query.filter
+        if asked.hard and asked.ranges:
+            since, until = min(r.start for r in asked.ranges), max(r.end for r in asked.ranges)
+            if narrowed.since is not None:
+                since = max(since, narrowed.since)
+            if narrowed.until is not None:
+                until = min(until, narrowed.until)
+            narrowed = replace(narrowed, since=since, until=until)
+        if asked.hard and asked.sessions is not None:
+            dated = [(name, at) for name, at in sessions if at is not None]
+            meant = [dated[i][0] for i in asked.sessions.pick([at for _, at in dated])]
+            narrowed = replace(narrowed, sessions=[s for s in meant if s in (narrowed.sessions or meant)] or ["\0"])
+        if not narrowed.kinds:
+            narrowed = replace(narrowed, kinds=[Kind.TURN])
+        sparse, dense = env.encoders.sparse, env.encoders.dense
+        text = asked.rest if asked.hard and asked.content else query.text
+        return SearchPlan(
+            terms=tokens(text),
+            sparse=rank.strongest(sparse.encode([text])[0]) if sparse is not None else None,
+            dense=dense.encode_query(text) if dense is not None else None,
+            filter=narrowed,
+            valid_at=query.valid_at,
+            as_of=query.as_of,
+            depth=self.settings.depth,
+            exact=self.settings.exact,
+        )
+
+    def cues(self, query: Query, asked: TimeQuery, c: Candidates) -> rank.Cues:
+        ranges = [(r.start, r.end) for r in asked.ranges]
+        return rank.Cues(named(query.text, c.speakers), asked.when, ranges, self.settings.chat)
+
+    def reflect(self, job: Job, env: Env) -> Iterator[Batch]:
+        yield from facts.derive(job, env)
+
+
+def evidence(legs: dict[str, Floats]) -> Bools:
+    """Slots that match at all: structure alone is no reason to be recalled."""
+    matched: Bools = np.zeros(len(legs["len"]), bool)
+    for name in ("bmw", "spw", "ml"):
+        if name in legs:
+            matched = matched | (legs[name] > 0)
+    return matched
+
+
+def named(question: str, speakers: Sequence[str]) -> tuple[int, ...]:
+    """Which of ``speakers`` the question names, by whole name or first name."""
+    text = fold(question)
+    found = []
+    for code, name in enumerate(speakers):
+        folded = fold(name).strip()
+        forms = {folded, folded.split()[0]} if folded else set()
+        if any(re.search(rf"(?<!\w){re.escape(form)}(?!\w)", text) for form in forms):
+            found.append(code)
+    return tuple(found)
