@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import json
 import random
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from itertools import chain, islice
 from typing import Any, Self
 
 from mnemic.errors import InputError, NotFoundError
@@ -16,7 +19,7 @@ from mnemic.text.language.base import Language
 from mnemic.text.plan import Filter, Query, Recall
 from mnemic.text.record import Batch, Interval, Kind, Receipt, Record, Span, State, Turn, new_id, to_datetime
 from mnemic.text.steps import secrets
-from mnemic.text.store.base import Space
+from mnemic.text.store.base import Prepared, Space
 from mnemic.text.systems.base import Env, System
 
 MAX_TEXT = 1_000_000
@@ -36,6 +39,15 @@ class Preview:
 
     def __len__(self) -> int:
         return len(self.named) + len(self.derived)
+
+
+@dataclass(frozen=True, slots=True)
+class Ingested:
+    """What a stream of turns came to: how many were stored, were there already, and secrets masked."""
+
+    stored: int
+    skipped: int
+    secrets: int
 
 
 class Memory:
@@ -82,14 +94,50 @@ class Memory:
         stored.
         """
         several = [what] if isinstance(what, str | Turn | Mapping) else list(what)
-        default = Turn("", speaker, to_datetime(at), session, role, meta=meta or {})
-        records = [self._record(each, default, place) for place, each in enumerate(several)]
-        records = self._in_sessions(records)
-        derived = self.system.write(records, self.env) if records else Batch()
-        batch = replace(derived, puts=[*records, *derived.puts])
+        batch, named = self._batch(several, Turn("", speaker, to_datetime(at), session, role, meta=meta or {}))
         receipt = self.space.write(batch, op="remember", idempotency_key=idempotency_key)
-        named = {record.id for record in records}
         return replace(receipt, ids=tuple(id for id in receipt.ids if id in named))
+
+    def ingest(
+        self,
+        turns: Iterable[Turn],
+        *,
+        page: int = 256,
+        threads: int = 2,
+        progress: Callable[[int], None] | None = None,
+    ) -> Ingested:
+        """Remember a long stream of turns page by page: what an importer gives.
+
+        Pages are encoded in ``threads`` threads while others are being written; they are committed in order, each
+        whole or not at all. Run again after an interruption: turns that are stored are skipped by their ids.
+        ``progress`` is told how many turns are done.
+        """
+        stored = skipped = masked = 0
+        stream = iter(turns)
+        pages = iter(lambda: list(islice(stream, page)), [])
+        with ThreadPoolExecutor(threads, "mnemic-ingest") as pool:
+            waiting: deque[Future[Prepared]] = deque()
+            try:
+                for turns_page in chain(pages, [[]]):
+                    if turns_page:
+                        waiting.append(pool.submit(self.space.prepare, self._batch(turns_page, Turn(""))[0]))
+                    while waiting and (len(waiting) > threads or not turns_page):
+                        receipt = self.space.commit(waiting.popleft().result(), op="import")
+                        stored += len(receipt.ids)
+                        skipped += len(receipt.duplicates)
+                        masked += receipt.secrets
+                        if progress:
+                            progress(stored + skipped)
+            finally:
+                for future in waiting:
+                    future.cancel()
+        return Ingested(stored, skipped, masked)
+
+    def _batch(self, given: Sequence[str | Turn | Mapping[str, Any]], default: Turn) -> tuple[Batch, set[str]]:
+        """The batch for what was said, with what the system derives from it; and the ids of the turns."""
+        records = self._in_sessions([self._record(each, default, place) for place, each in enumerate(given)])
+        derived = self.system.write(records, self.env) if records else Batch()
+        return replace(derived, puts=[*records, *derived.puts]), {record.id for record in records}
 
     def _record(self, given: str | Turn | Mapping[str, Any], default: Turn, place: int) -> Record:
         turn = _turn(given, place)

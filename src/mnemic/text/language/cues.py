@@ -150,4 +150,6 @@ def period(start: datetime, end: datetime) -> str | None:
             return f"{_MONTHS[start.month - 1]} {start.year}"
         if start.month == end.month == 1:
             return str(start.year) if start.year == last.year else f"{start.year} to {last.year}"
+    if (start.year, start.month) == (last.year, last.month):
+        return f"{start.day} to {date(last)}"
     return f"{date(start)} to {date(last)}"

@@ -1,13 +1,13 @@
 """Facts from conversation turns by rule: who lives where, works at what, likes what, and since when. English, no model.
 
-A rule is a pattern and the words it cannot match without; a turn is cut into sentences, and a sentence is only tried
-on the rules whose words it has. What a match must survive decides the precision: no negation, hypothesis, report or
-question around it, no quotation marks, no joke after it. A fact that is not clearly said is not extracted.
+A rule is a pattern and the words it cannot match without. A turn is cut into sentences, and a sentence is tried only
+on the rules whose words it has. What a match must survive decides the precision: no negation, condition, report or
+question before it, no quotation around it, no joke after it. What is not clearly said is not extracted.
 
 Relations: ``lives_in``, ``from``, ``works_at``, ``job``, ``age``, ``birthday``, ``name``, ``phone``, ``status`` (single,
-dating, engaged, married, separated, divorced, widowed), ``status:health`` (pregnant), ``status:work`` (retired,
-unemployed), ``partner``, ``has_<relative>``, ``studies``, ``owns``, ``pet``, ``likes``, ``dislikes``, ``favourite:<thing>``,
-``prefers`` and ``prefers:<domain>``, ``diet``, ``allergy``, ``plans``, ``did`` (an event with its time).
+dating, engaged, married, separated, divorced, widowed), ``status:health`` (pregnant), ``status:work`` (retired),
+``partner``, ``has_<relative>``, ``studies``, ``owns``, ``pet``, ``likes``, ``dislikes``, ``favourite:<thing>``, ``prefers``
+and ``prefers:<domain>``, ``diet``, ``allergy``, ``plans``, ``did`` (a dated event).
 """
 
 from __future__ import annotations
@@ -15,19 +15,22 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, datetime
 
-_FUNCTIONAL = frozenset("lives_in works_at job age birthday status partner name phone diet from".split())
+from mnemic.text.steps.relations import KIN, PARTNERS, PARTS, PLACE, TIME_WORDS, Rule, rules
+
+_FUNCTIONAL = frozenset("lives_in from works_at job age birthday name phone partner diet".split())
+_DATED = frozenset("lives_in works_at job status partner studies owns pet plans did age".split())
 
 
 @dataclass(frozen=True, slots=True)
 class Fact:
-    """One thing said to be so. ``text`` is a readable sentence, ``sentence`` the span of the turn it came from.
+    """One thing said to be so. ``text`` is a readable sentence; ``sentence`` the span of the turn it came from.
 
-    ``start`` is the start of the time expression said with it (for an ending: when it ended), ``None`` when none was
-    said. A ``functional`` relation has one value at a time: a newer fact supersedes the older one of its subject.
-    ``ended`` says that it is over; ``confidence`` is between 0 and 1.
+    ``start`` is where the time expression said with it begins (for an ending: usually when it ended) and ``None``
+    when none was said. Of a ``functional`` relation a subject has one value at a time: the newer supersedes the older.
+    ``ended`` says that it is over; ``confidence`` lies between 0 and 1.
     """
 
     subject: str
@@ -41,191 +44,459 @@ class Fact:
     confidence: float
 
 
-# --- The vocabulary of the patterns ------------------------------------------------------------------------------
+# --- What a match must survive -----------------------------------------------------------------------------------
 
-_NAME = r"[A-Z][a-z]{2,15}\b(?!')"
-_RELATIVES = (
-    "wife husband partner girlfriend boyfriend fiancé fiancée fiance fiancee spouse mother mom mum father dad sister brother son"
-    " daughter aunt uncle cousin niece nephew grandmother grandma grandfather grandpa granddaughter grandson stepson"
-    " stepdaughter stepmom stepdad friend roommate flatmate housemate neighbor neighbour colleague coworker co-worker boss"
+_END = re.compile(r"[.!?…]+[\"”')\]]*\s+|\s*\n\s*")
+_ABBREVIATION = re.compile(r"\b(?:Mr|Mrs|Ms|Dr|St|Prof|vs|e\.g|i\.e|etc|approx)\.\s+\Z")
+_WORD = re.compile(r"[a-zé]+(?:'[a-z]+)?|\d+(?:st|nd|rd|th)?")
+_CLAUSE = re.compile(r"[,;:—–(]\s*| - |\b(?:but|and|so|because|although|though|since|until|before|after|plus)\b ")
+_HEDGE = re.compile(
+    r"\b(?:if|unless|when|whenever|whether|wish\w*|hop(?:e|ed|ing)|maybe|perhaps|imagin\w+|pretend\w*|suppos\w+|dream\w*|thought|think"
+    r"|wonder\w*|said|says|say|saying|tell\w*|told|ask\w*|asks|not|never|would|should|could|might|as though|like|claim\w*|joke\w*|once"
+    r"|what|how|where|why|who|which|that|whatever|almost|nearly|feel|feels|felt|believe\w*|remember|guess|doubt)\b|n't\b",
+    re.I,
 )
-_KIN = rf"(?:{'|'.join(sorted(_RELATIVES.split(), key=len, reverse=True))})"
-_PARTNERS = frozenset("wife husband partner girlfriend boyfriend fiancé fiancée fiance fiancee spouse".split())
-_ANIMAL = r"(?:dog|puppy|pup|cat|kitten|rabbit|bunny|hamster|parrot|budgie|turtle|tortoise|snake|lizard|gecko|horse|pony|guinea pig|ferret|goldfish|betta fish|chinchilla|parakeet|cockatiel|labrador|lab|(?:golden )?retriever|beagle|poodle|husky|corgi|terrier|tabby|siamese|bearded dragon)s?"
-_JOB = (
-    r"(?:accountant|actor|actress|administrator|analyst|anthropologist|architect|archivist|artist|assistant|attorney|author|baker|banker|barber|barista"
-    r"|bartender|biologist|bookkeeper|builder|butcher|carpenter|cashier|chef|chemist|clerk|coach|columnist|composer|consultant|contractor"
-    r"|cook|copywriter|counsell?or|curator|data scientist|dancer|dentist|designer|detective|developer|dietitian|director|doctor|driver|economist|editor"
-    r"|electrician|engineer|entrepreneur|executive|farmer|filmmaker|firefighter|florist|freelancer|gardener|geologist|hairdresser|historian"
-    r"|illustrator|instructor|interpreter|janitor|journalist|judge|lawyer|lecturer|librarian|lifeguard|machinist|manager|marketer|mechanic|midwife"
-    r"|musician|nanny|novelist|nurse|nutritionist|officer|optician|painter|paralegal|paramedic|pharmacist|photographer|physicist|physiotherapist|pianist"
-    r"|pilot|plumber|poet|policeman|policewoman|principal|producer|professor|programmer|psychiatrist|psychologist|publicist|radiologist"
-    r"|realtor|receptionist|recruiter|reporter|researcher|sailor|salesman|salesperson|scientist|screenwriter|sculptor|secretary|seamstress"
-    r"|singer|social worker|songwriter|specialist|stylist|supervisor|surgeon|tailor|teacher|technician|therapist|trainer|translator|tutor"
-    r"|veterinarian|vet|waiter|waitress|welder|writer|yoga instructor)"
+_ASKS = r"(?:can|could|do|does|did|what|what's|how|would|will|any|is|are|where|which|who|should|have|has|got|when|why|may|might)"
+_ASKED = re.compile(rf"\s*(?:(?:and|but|so|oh|well|hey|wait|also|then)\b,? )*{_ASKS}\b", re.I)
+_ASKS_NEXT = re.compile(
+    rf"(?:[,;:—–]| -| and| so| but)\s+(?:(?:and|but|so) )?(?:{_ASKS}|(?:I'm|I was|was|I am) (?:wondering|curious))\b"
 )
-_ORG_NOUN = (
-    r"(?:agency|bakery|bank|bar|bookshop|bookstore|cafe|café|charity|clinic|college|company|corporation|factory|farm|firm|garage|gym|hospital|hotel"
-    r"|lab|laboratory|library|magazine|museum|newspaper|non-?profit|nursery|pharmacy|practice|restaurant|school|shelter|shop|startup|start-up|store"
-    r"|studio|supermarket|university)"
+_JOKE = re.compile(r"\b(?:just kidding|kidding|jk|joking|in my dreams|i wish|not really|as if)\b", re.I)
+_FICTION = re.compile(
+    r"\s*(?:please )?(?:can you |could you )?(?:act as|you are|imagine|pretend|write|rewrite|rephrase|paraphrase|translate|proofread|edit|summari[sz]e"
+    r"|role-?play|correct|improve this|once upon|continue|fix|complete the)\b",
+    re.I,
 )
-_OWNABLE = (
-    r"(?:apartment|bass|bicycle|bike|boat|camera|camper|campervan|car|cello|condo|console|convertible|dishwasher|drone|drum kit|e-bike|espresso machine|flat|flute|greenhouse"
-    r"|guitar|harp|hatchback|home|house|iPad|iPhone|kayak|keyboard|laptop|microscope|moped|motorbike|motorcycle|oven|PC|phone|piano|PlayStation|printer"
-    r"|record player|saxophone|scooter|sedan|sewing machine|smartwatch|studio|SUV|tablet|telescope|tent|treadmill|truck|TV|ukulele|van|violin|Xbox|yacht)"
+_CUT = re.compile(
+    r"\s+(?:and (?:I|we|it|they|he|she|my|then|am|was|want|have|need|that|can|would)\b|but|because|cause|so(?! much)|when(?:ever)?|while|which"
+    r"|who|that|since|if|as|although|though|even|after|before|until|where|than|over|rather than|instead|lately|these days|right now|at the moment"
+    r"|too|as well|a lot|so much|very much|any ?more|tbh|lol|is|was|are|were|has|since|though|then|or (?:anything|something)|to get|to help)\b.*",
+    re.S,
 )
-_ADV = (
-    r"(?: (?:also|actually|still|currently|now|just|recently|finally|really|always|absolutely|already|always|truly|totally|generally|usually|both|only"
-    r"|officially|originally|personally|definitely|particularly|especially|genuinely|simply|mostly|temporarily|permanently|all|even|honestly|lately|too"
-    r"|proudly|happily|typically|normally|mainly|first|kinda|so)\b){0,3}"
+_VAGUE = re.compile(
+    r"(?:it|that|this|these|those|them|him|her|you|your|yours|how|what|when|where|why|both|all|every|everything|anything|something|one|ones|some|any"
+    r"|each|most|is|was|my|our|his|their|its|and|or|about|of|in|on|at|for|with|from|by|as|so|more|here|there|such|a|an|to (?:be|think|know|see|hear"
+    r"|say|learn|try|get|have|find|keep|make|explore|do|go|share|add|include|use|start|focus|book|schedule)|hearing|seeing|knowing|being|having"
+    r"|learning|getting|chatting|talking|doing|going|trying|using|working|sharing|helping|the(?! (?:beach|ocean|mountains|outdoors|sea|snow|rain|cold"
+    r"|heat|countryside|woods|forest|desert)\b))\b",
+    re.I,
 )
-_CAP = r"(?!(?:I|I'm|I've|I'd|I'll)\b)[A-Z][\w'&-]+"
-_PLACE = rf"(?:the )?(?:St\. )?{_CAP}(?:(?: (?:of|de|la|upon|el|le|am) |,? ){_CAP}){{0,4}}"
-_PARTS = {
-    "i": r"(?<![\w'])(?P<i>[Ii]|[Ww]e)\b",
-    "who": rf"(?<![\w'])(?:(?P<i>[Ii]|[Ww]e)\b|[Mm]y (?:(?:older|younger|little|big|best|eldest|oldest|youngest|twin|elder) )?(?P<kin>{_KIN})\b(?:,? (?P<kname>{_NAME}),?)?|(?P<name>{_NAME}))",
-    "be": r"(?(i)(?:'m| am|'re| are)|(?:'s| is))",
-    "have": r"(?:(?(i)(?:'ve| have)|(?:'s| has)))?",
-    "adv": _ADV,
-    "as": r"(?: as (?:an? |the )?[\w /-]{3,40}?)?",
-    "place": rf"(?P<v>{_PLACE})",
-    "cap": _PLACE,
-    "org": rf"(?P<v>{_CAP}(?:(?: (?:of|and|&|for) | ){_CAP}){{0,4}}|(?:an?|the|my) (?:[\w-]+ ){{0,3}}?{_ORG_NOUN}\b)",
-    "job": rf"(?P<v>(?:(?!(?:good|great|terrible|bad|big|huge|avid|keen|amateur|aspiring|former|trained|slow|fast|of|bit|lot|fan|better|natural|visual|decent|wannabe|lousy|who|that|and|for|to|like|with|in)\b)[\w&/-]+ ){{0,3}}?{_JOB})\b(?![-'])",
-    "np": r"(?P<v>[^\s,.;:!?()\[\]\"“”—–*][^,;:!?()\[\]\"“”—–*\n.]{1,90})",
-    "kin": _KIN,
-    "animal": _ANIMAL,
-    "own": _OWNABLE,
-    "name": _NAME,
-    "num": r"(?:\d{1,2}|two|three|four|five|six|seven|eight)",
+_NOT_NAMES = frozenset(
+    "He She It They This That There Who Everyone Everybody Nobody Somebody Someone Anyone What When Where How Why Which Life Work Home"
+    " Here Now Then Today Tomorrow Yesterday And But Also Just Really Yeah Yes Yep Nope Not The You Your His Her Their Our One All Both"
+    " Some Most Many Each Every Thanks Thank Wow Hey Hi Hello Well Sounds Monday Tuesday Wednesday Thursday Friday Saturday Sunday"
+    " January February March April May June July August September October November December Mom Dad Mum Christmas Easter Day Even Another".split()
+)
+_GENERIC = frozenset("part thing things way moment memory aspect time one ones place to bit feature".split())
+_GIFT = re.compile(r"\b(?:gift|present|tickets?|for (?:my|her|him|the|our|a|his|their|them)|flight)\b")
+_DOMAINS = {
+    "drink": "coffee tea decaf espresso beer wine water juice latte cappuccino matcha soda whisky whiskey smoothies ginger alcohol caffeine milk",
+    "time of day": "morning mornings evening evenings night nights afternoon afternoons",
+    "animal": "cat cats dog dogs",
+    "landscape": "beach beaches mountain mountains city countryside",
+    "transport": "train trains driving flying cycling walking bus car bike",
+    "reading": "paperback paperbacks audiobooks ebooks e-books hardcover hardcovers kindle",
+    "seat": "aisle window",
+}
+_DOMAIN = {word: domain for domain, words in _DOMAINS.items() for word in words.split()}
+_SAY = {  # how a relation is put in words, and how when it is over
+    "lives_in": ("lives in {v}", "no longer lives in {v}"),
+    "from": ("is from {v}", ""),
+    "works_at": ("works at {v}", "no longer works at {v}"),
+    "job": ("works as {a}", "no longer works as {a}"),
+    "age": ("is {v} years old", ""),
+    "birthday": ("was born on {v}", ""),
+    "name": ("is called {v}", ""),
+    "phone": ("has the phone number {v}", ""),
+    "partner": ("is with {v}", ""),
+    "studies": ("studies {v}", ""),
+    "owns": ("has {v}", ""),
+    "pet": ("has a pet: {v}", ""),
+    "likes": ("likes {v}", "no longer likes {v}"),
+    "dislikes": ("dislikes {v}", ""),
+    "prefers": ("prefers {v}", "no longer prefers {v}"),
+    "diet": ("eats {v}", "no longer eats {v}"),
+    "allergy": ("is allergic to {v}", ""),
+    "did": ("{v}", ""),
+}
+_THEIRS = {
+    "my": "their",
+    "our": "their",
+    "me": "them",
+    "us": "them",
+    "i": "they",
+    "we": "they",
+    "myself": "themselves",
+    "i'm": "they're",
+}
+_FOODS = frozenset("meat fish pork beef seafood dairy gluten shellfish".split()) | {"red meat"}
+_LOOSE = re.compile(
+    r"(?:\s(?:now|today|again|here|really|right|still|just|lately|recently|and|or|to|of|in|on|at|with|for|the|an?|by|from|my))+$"
+)
+_BREAK = re.compile(r";| but | so | because |,? and (?=(?:I|we|my)\b)|, (?=(?:I|we|my)\b)")
+_YES = r"(?:oh,? )?(?:yes|yeah|yep|yup|i did|i do)\b"
+_OPENING = r"(?:(?:oh|well|yes|yeah|i'm|i am|still|currently|now|just|living|based|it's|i live|i work),? )*"
+_ANSWERS = tuple(
+    (relation, re.compile(question, re.I), re.compile(reply))
+    for relation, question, reply in (
+        (
+            "lives_in",
+            r"\bwhere (?:do you live|are you (?:living|based))",
+            rf"(?i:{_OPENING}(?:in|near)) (?P<v>{PLACE})(?=[.,!]|$)",
+        ),
+        ("works_at", r"\bwhere do you work\b", rf"(?i:{_OPENING}(?:at|for)) (?P<v>{PLACE})(?=[.,!]|$)"),
+        ("age", r"\bhow old are you\b", rf"(?i:{_OPENING})(?P<v>[1-9]\d)(?=[.,!]|$)"),
+        ("name", r"\bwhat(?:'s| is) your name\b", rf"(?i:{_OPENING})(?P<v>[A-Z][a-z]+)(?=[.,!]|$)"),
+        (
+            "lives_in",
+            rf"\b(?:did you|have you)(?: finally| already)? moved? to (?P<v>(?-i:{PLACE}))\?",
+            rf"(?i:{_YES})",
+        ),
+        ("lives_in", rf"\bdo you (?:still )?live in (?P<v>(?-i:{PLACE}))\?", rf"(?i:{_YES})"),
+    )
+)
+
+
+# --- Extraction --------------------------------------------------------------------------------------------------
+
+_LONG = 600  # a longer sentence is pasted text, not talk
+
+
+def extract(text: str, *, speaker: str | None, said: datetime | None, previous: str | None = None) -> list[Fact]:
+    """The facts that ``speaker`` states in ``text``, in order; empty when none is clear. Never raises.
+
+    ``said`` anchors relative times ("last month"); without it no fact has a ``start``. ``previous`` is the turn
+    before: a plain answer to "Where do you live?" counts as said in full.
+    """
+    if _FICTION.match(text):
+        return []
+    text = text.replace("’", "'")
+    me = speaker or "the speaker"
+    facts = [] if previous is None else _answer(text, me, previous)
+    index = rules()
+    for start, end in _sentences(text):
+        if end - start > _LONG:
+            continue
+        sentence = text[start:end]
+        words = {_stamp(word) for word in _WORD.findall(sentence.lower())}
+        called = {number: rule for word in words & index.keys() for number, rule in index[word]}
+        if not called:
+            continue
+        here: list[tuple[Fact, int, int]] = []
+        for _, rule in sorted(called.items()):
+            if rule.when and (said is None or not words & TIME_WORDS):
+                continue
+            for match in rule.pattern.finditer(sentence):
+                if rule.relation in ("did", "plans") and any(a < match.end() and match.start() < b for _, a, b in here):
+                    continue
+                if _clear(match) and not _quoted(text, start + match.start()):
+                    here += [(fact, *match.span()) for fact in _facts(rule, match, me, said, words, (start, end))]
+        facts += [fact for fact, _, _ in here]
+    if facts and _JOKE.search(text):
+        return []
+    unique = {(fact.subject, fact.relation, fact.value.lower(), fact.ended): fact for fact in reversed(facts)}
+    return list(reversed(unique.values()))
+
+
+def _sentences(text: str) -> Iterator[tuple[int, int]]:
+    start = 0
+    for end in _END.finditer(text):
+        if text[end.start()] == "." and _ABBREVIATION.search(text[max(0, end.end() - 12) : end.end()]):
+            continue
+        yield start, end.end()
+        start = end.end()
+    if start < len(text):
+        yield start, len(text)
+
+
+def _stamp(word: str) -> str:
+    """A word as the rules know it: contractions lose their tail, years and days are all alike."""
+    if word[0].isdigit():
+        return "0year" if len(word) == 4 and word[:2] in ("19", "20") else "0day" if word[-1].isalpha() else word
+    return word
+
+
+def _clear(match: re.Match[str]) -> bool:
+    """Whether the clause asserts what the pattern found: no condition, report, question or negation over it."""
+    sentence, start = match.string, match.start()
+    head = sentence[:start]
+    for boundary in _CLAUSE.finditer(head):
+        head = sentence[boundary.end() : start]
+    if _HEDGE.search(head) or _ASKED.match(head):
+        return False
+    name = match.groupdict().get("name")
+    if name and (name in _NOT_NAMES or head.strip()):
+        return False
+    return not sentence.rstrip("\"”') \n").endswith("?") or bool(_ASKS_NEXT.search(sentence, match.start()))
+
+
+def _quoted(text: str, at: int) -> bool:
+    """Inside double quotes of its line, in a quoted line (``>``) or a code block."""
+    line = text.rfind("\n", 0, at) + 1
+    before = text[max(line, at - 1000) : at]
+    return before.startswith(">") or before.count('"') % 2 == 1 or before.count("“") > before.count("”")
+
+
+def _facts(
+    rule: Rule, match: re.Match[str], me: str, said: datetime | None, words: set[str], span: tuple[int, int]
+) -> Iterator[Fact]:
+    found = match.groupdict()
+    relation, value = rule.relation, _tidy(found.get("v") or "")
+    start, timed = _when(match, said) if relation in _DATED and words & TIME_WORDS else (None, None)
+    if timed and relation in ("did", "plans"):
+        value = _tidy(_without(match, timed))
+    ahead = bool(start and said and start > _aware(said))
+    if (rule.when == "past" and (ahead or timed is None)) or (rule.when == "future" and not ahead):
+        return
+    relation, value = _named(relation, value, found)
+    if not value or not relation:
+        return
+    kin, name = found.get("kin"), found.get("name") or found.get("kname")
+    if name in _NOT_NAMES:
+        return
+    subject = name or (f"{me}'s {kin}" if kin else me)
+    if kin and name:
+        yield _fact(me, f"has_{kin}", name, span, None, False, rule.confidence)
+    if ahead and relation not in ("plans", "did"):
+        start = None
+    yield _fact(subject, relation, value, span, start, rule.ended, rule.confidence)
+    if relation[4:] in PARTNERS and relation[:4] == "has_":
+        yield _fact(me, "partner", value, span, None, False, rule.confidence)
+
+
+def _named(relation: str, value: str, found: dict[str, str | None]) -> tuple[str, str]:
+    """The relation in full and its value as stored; an empty value is no fact."""
+    bare = re.sub(r"^(?:the|an?|all that|all those|all the|all) ", "", value, flags=re.I)
+    if relation in ("likes", "dislikes"):
+        return relation, "" if _VAGUE.match(value) else value
+    if relation == "favourite":
+        thing = (found["thing"] or "").lower().strip()
+        return f"favourite:{thing}", "" if _VAGUE.match(bare) or not _GENERIC.isdisjoint(thing.split()) else value
+    if relation in ("prefers", "unlikes"):
+        domain = next((_DOMAIN[word] for word in re.findall(r"[\w-]+", value.lower()) if word in _DOMAIN), None)
+        if relation == "unlikes":
+            told = found.get("verb")
+            relation = f"prefers:{domain}" if domain == "drink" or "drink" in (told or "") else "likes"
+            return relation.replace("None", "drink"), bare if (told or domain) and not _VAGUE.match(bare) else ""
+        return f"prefers:{domain}" if domain else "prefers", "" if _VAGUE.match(bare) else value
+    if relation == "has":
+        kin = {"children": "child", "kid": "child", "grandchildren": "grandchild"}.get(found["rel"] or "", found["rel"])
+        return f"has_{kin}", "" if value in _NOT_NAMES else value
+    if relation == "owns" and _GIFT.search(value):
+        return relation, ""
+    if relation == "diet" and re.match(r"[Ii]\b", found.get("i") or "") and value in _FOODS:
+        return relation, f"no {value}"
+    if relation in ("lives_in", "works_at", "from", "name", "partner") and value in _NOT_NAMES:
+        return relation, ""
+    return relation, value
+
+
+def _when(match: re.Match[str], said: datetime | None) -> tuple[datetime | None, tuple[int, int] | None]:
+    """Start and span (in the sentence) of the time expression nearest to the match, inside its clause."""
+    if said is None:
+        return None, None
+    from mnemic.text.steps.dates import resolve
+
+    sentence, start, end = match.string, match.start(), match.end()
+    low = max((m.end() for m in _BREAK.finditer(sentence, 0, start)), default=0)
+    after = _BREAK.search(sentence, end)
+    high = after.start() if after else len(sentence)
+    mentions = [m for m in resolve(sentence[low:high], said) if m.certainty >= 0.5]
+    if not mentions:
+        return None, None
+    near = min(mentions, key=lambda m: max(low + m.start - end, start - low - m.end, 0))
+    at = near.range.start
+    return (at if at.year > 1 else None), (low + near.start, low + near.end)
+
+
+def _without(match: re.Match[str], timed: tuple[int, int]) -> str:
+    """The value less the time expression in it and the preposition before that."""
+    (a, b), (start, end) = match.span("v"), timed
+    if end <= a or b <= start:
+        return match["v"]
+    before = re.sub(
+        r"(?:\s(?:on|in|at|for|by|during|around|about|this|the|just|back))+\s*$", "", match.string[a : max(a, start)]
+    )
+    return f"{before.rstrip()} {match.string[min(b, end) : b].lstrip()}"
+
+
+def _aware(at: datetime) -> datetime:
+    return at if at.tzinfo else at.replace(tzinfo=UTC)
+
+
+def _tidy(value: str) -> str:
+    value = _CUT.sub("", value)
+    while (less := _LOOSE.sub("", value.strip(" -'\"*_~^&/\\"))) != value:
+        value = less
+    return re.sub(r"\s+", " ", value)
+
+
+def _fact(
+    subject: str,
+    relation: str,
+    value: str,
+    span: tuple[int, int],
+    start: datetime | None,
+    ended: bool,
+    confidence: float,
+) -> Fact:
+    base, _, detail = relation.partition(":")
+    functional = base in _FUNCTIONAL or base in ("status", "favourite") or bool(base == "prefers" and detail)
+    told = " ".join(_THEIRS.get(word.lower(), word) for word in value.split(" "))
+    if base == "has" or base.startswith("has_"):
+        said = f"'s {base[4:]} is {told}" if value[:1].isupper() else f" has {told}"
+    elif base == "favourite":
+        said = f"'s favourite {detail} is {told}"
+    elif base == "status":
+        said = f" is {told}"
+    elif base == "plans":
+        said = " " + _plan(told)
+    elif base == "job" and value == "job":
+        said = " lost their job"
+    else:
+        article = "an" if told[:1].lower() in "aeiou" else "a"
+        said = " " + _SAY[base][ended].format(v=told, a=f"{article} {told}")
+    text = f"{subject[:1].upper()}{subject[1:]}{said}."
+    return Fact(subject, relation, value, text, span, start, ended, functional, confidence)
+
+
+def _plan(value: str) -> str:
+    first = value.split(" ", 1)[0]
+    if first.endswith("ing") and first != "bring":
+        return f"is {value}"
+    if first.endswith("ed"):
+        return f"has {value}"
+    return (
+        f"plans {value}"
+        if first in ("a", "an", "the", "my", "their", "some", "this", "another", "our")
+        else f"plans to {value}"
+    )
+
+
+def _answer(text: str, me: str, previous: str) -> list[Fact]:
+    """What a plain answer to the question at the end of the turn before says."""
+    asked = previous[-200:].rstrip()
+    if not asked.endswith("?"):
+        return []
+    asked = asked[max(asked.rfind(end, 0, -1) for end in ".!?\n") + 1 :]
+    for relation, question, reply in _ANSWERS:
+        if (about := question.search(asked)) and (given := reply.match(text)):
+            value = given.groupdict().get("v") or about.groupdict().get("v") or ""
+            if value and value not in _NOT_NAMES:
+                return [_fact(me, relation, value, (0, given.end()), None, False, 0.8)]
+    return []
+
+
+# --- Questions and values ----------------------------------------------------------------------------------------
+
+_QUESTIONS = tuple(
+    (relation, re.compile(pattern, re.I))
+    for relation, pattern in {
+        "age": r"\bhow old\b|\bage\b",
+        "birthday": r"\bbirthday\b|\bwhen (?:was|were) .*\bborn\b",
+        "favourite": r"\bfavou?rite (?P<thing>[\w-]+(?: (?!is|are|was|now|of|to|in|these|for|before)[\w-]+)?)",
+        "allergy": r"\ballerg",
+        "diet": r"\b(?:diet|vegan|vegetarian|pescatarian)",
+        "prefers": r"\bprefer",
+        "job": r"\b(?:job|occupation|profession|career)\b|\bdo(?:es|ing)?\b.* for (?:work|a living)\b|\bwork as\b",
+        "works_at": r"\bwhere\b.*\b(?:work|works|worked|working|employed)\b|\bemployer\b|\bwork(?:s|ed|ing)? (?:for|at)\b|\bwhich company\b",
+        "from": r"\bwhere\b.*\bfrom\b(?<!move from)(?<!moved from)(?<!moving from)|\bhome ?town\b|\bwhere (?:was|were) .*\bborn\b",
+        "lives_in": r"\bwhere\b.*\b(?:live|lives|lived|living|based|reside|resides|move|moved|moving)\b"
+        r"|\bwhich (?:city|town|country|place)\b.*\b(?:live|lives|lived|living|move|moved)\b|^(?:is|are|does|do|did)\b.*\b(?:live|living) in\b",
+        "partner": r"\bwho\b.*\b(?:dating|married to|engaged to|partner|husband|wife|boyfriend|girlfriend)\b",
+        "status": r"\b(?:relationship|marital) status\b|^(?:is|are|was)\b.*\b(?:married|single|divorced|engaged)\b",
+        "pet": r"\bpets?\b|\bname\b.*\b(?:dog|cat|puppy|kitten)\b|\b(?:dog|cat|puppy|kitten)'s name\b",
+        "studies": r"\b(?:study|studies|studying|studied|major|majoring|degree)\b",
+        "phone": r"\bphone number\b",
+        "name": r"^what(?:'s| is) (?:my|his|her|their|[A-Z]\w+'s) (?:full |first |last )?name\b",
+        "plans": r"\bplan(?:s|ning)?\b",
+        "dislikes": r"\b(?:hates?|dislikes?)\b|\b(?:doesn't|don't) like\b",
+        "likes": r"\bwhat\b.*\b(?:like|likes|love|loves|enjoy|enjoys)\b",
+    }.items()
+)
+_FIRST = re.compile(r"\b(?:at first|originally|initially|first)\b", re.I)
+_BEFORE = re.compile(
+    r"\b(?:before|previous(?:ly)?|used to|former(?:ly)?|earlier|prior to|(?<!how )old|move[ds]? from)\b", re.I
+)
+_NOW = re.compile(
+    r"\b(?:now|current(?:ly)?|these days|at the moment|still|today|latest|nowadays|right now|at present|most recent)\b"
+    r"|^(?:(?:where|what|which|who|how)(?:'s\b|\b.*?\b(?:is|are|does|do|has)\b)|(?:is|are|does|do|has)\b)(?!.*\bdid\b)",
+    re.I,
+)
+_ABOUT = re.compile(
+    rf"(?:(?<=^)|(?<=\s))(?P<lead>\w+ )?(?P<name>[A-Z]\w+(?: [A-Z]\w+)*(?:'s {PARTS['kin']})?|my {PARTS['kin']})\b"
+)
+
+
+def relation_of(question: str) -> tuple[str | None, str | None, str]:
+    """Relation, subject and tense that ``question`` asks for.
+
+    The relation is ``None`` when it is none of ours; the subject is the name as it stands in the question ("Ana",
+    "Tom's sister", "my sister"), ``None`` without one. Tense: ``now`` (said, or in the present tense), ``before``,
+    ``first``, else ``any``.
+    """
+    question = question.replace("’", "'").strip()
+    relation = None
+    for name, pattern in _QUESTIONS:
+        if match := pattern.search(question):
+            relation = f"favourite:{match['thing'].lower()}" if name == "favourite" else name
+            break
+    if relation == "prefers":
+        domain = next((_DOMAIN[word] for word in re.findall(r"[\w-]+", question.lower()) if word in _DOMAIN), None)
+        relation = f"prefers:{domain}" if domain else "prefers"
+    tense = next(
+        (name for name, cue in (("first", _FIRST), ("before", _BEFORE), ("now", _NOW)) if cue.search(question)), "any"
+    )
+    return relation, _subject(question), tense
+
+
+def _subject(question: str) -> str | None:
+    for match in re.finditer(
+        rf"[A-Z]\w+(?: [A-Z]\w+)*(?:'s {PARTS['kin']}\b)?|\bmy {PARTS['kin']}\b(?! [A-Z])", question
+    ):
+        name = match[0]
+        lead = question[: match.start()].rsplit(None, 1)
+        if lead and lead[-1].lower() in ("in", "at", "to", "from", "near", "than"):
+            continue
+        opening = not lead and not question.startswith("'s", match.end()) and not name.endswith(tuple(KIN))
+        if opening or name in _NOT_NAMES:
+            first, _, rest = name.partition(" ")
+            if not rest or first not in _ASKING:
+                continue
+            name = rest
+        return name
+    return None
+
+
+_NUMBERS = {
+    word: str(i) for i, word in enumerate("zero one two three four five six seven eight nine ten eleven twelve".split())
+}
+_SAME = {
+    "nyc": "new york",
+    "new york city": "new york",
+    "la": "los angeles",
+    "sf": "san francisco",
+    "uk": "united kingdom",
+    "us": "united states",
+    "usa": "united states",
 }
 
-# --- The rules ---------------------------------------------------------------------------------------------------
+
+def same_value(a: str, b: str) -> bool:
+    """Whether two values mean the same: case, accents, articles, plurals and a qualifier ("Porto, Portugal") aside."""
+    left, right = _normal(a), _normal(b)
+    return left == right or (bool(left[:1]) and left[:1] == right[:1] and 1 in (len(left), len(right)))
 
 
-@dataclass(frozen=True, slots=True)
-class Rule:
-    """``pattern`` with group ``v`` for the value; ``words``: a sentence without any of them cannot match.
-
-    ``dated`` keeps only matches with a time expression in the ``past`` or the ``future``.
-    """
-
-    relation: str
-    words: str
-    pattern: re.Pattern[str]
-    ended: bool = False
-    value: str | None = None
-    dated: str = ""
-    confidence: float = 0.9
-
-
-def _rule(
-    relation: str, words: str, pattern: str, *, ended: bool = False, value: str | None = None, dated: str = "", sure: float = 0.9
-) -> Rule:
-    full = re.sub(r"@(\w+)", lambda m: _PARTS[m[1]], pattern)
-    return Rule(relation, words, re.compile(full), ended, value, dated, sure)
-
-
-_NOUN = r"(?:my|our|the|an?|his|her|this) (?:[\w'-]+ ){1,4}(?:in|near|outside|of) "
-_PAST = (
-    r"(?:[a-z]{2,14}ed|ate|became|began|bought|broke|brought|built|came|caught|did|drew|drove|fell|flew|found|gave|got|grew|held|hit|hung|hurt|kept|laid"
-    r"|left|lost|made|met|paid|quit|ran|read|rode|sang|saw|sent|set|sold|spent|swam|took|taught|threw|went|won|wore|woke|wrote)"
-)
-_FEELING = (
-    r"(?:need|want|like|love|hate|enjoy|hop|us|wonder|mention|notic|ask|realiz|realis|suppos|interest|excit|seem|plann?|decid|wish|tri|struggl|prefer|miss"
-    r"|learn|express|discuss|talk|chat|look|work|watch|impress|inspir|motivat|thrill|amaz|surpris|amus|worri|stress|remind|expect|agre|promis|assum|provid|hear|liv)(?:e?d)\b"
-)
-
-_RULES: tuple[Rule, ...] = (
-    # home
-    _rule("lives_in", "live lives", rf"@who@adv (?(i)live|lives) (?:together |alone |here |right |just )?(?:in|near|outside) (?:{_NOUN})?@place"),
-    _rule("lives_in", "living based", rf"@who(?:@be|(?(i)(?:'ve| have)|(?:'s| has)) been)@adv (?:living|based) (?:alone |here )?(?:in|near) (?:{_NOUN})?@place"),
-    _rule("lives_in", "lived", rf"@who(?(i)(?:'ve| have)|(?:'s| has))@adv lived (?:here )?(?:in|near) (?:{_NOUN})?@place(?= (?:for|since|all|my whole|ever since)\b)"),
-    _rule("lives_in", "moved relocated", rf"@who@have@adv (?:moved|relocated)(?: back| up| down| over| out| away)?(?: (?:here )?from @cap)? (?:in)?to (?:{_NOUN})?@place"),
-    _rule("lives_in", "live lived living", rf"@who@adv (?:used to live|used to be living) (?:in|near) (?:{_NOUN})?@place", ended=True),
-    _rule("lives_in", "lived", rf"@who@adv lived (?:in|near) (?:{_NOUN})?@place(?= (?:for|until|from|till|before|back|when|as|in|during)\b)", ended=True),
-    _rule("lives_in", "moved", r"@who@have@adv moved (?:out of|away from) @place", ended=True),
-    _rule("lives_in", "live", r"@i(?: no longer live| don't live) in @place(?= anymore| any more|(?<=no longer live in .))", ended=True),
-    _rule("lives_in", "longer", r"@i@adv no longer live in @place", ended=True),
-    _rule("from", "from", r"@who@be@adv (?:originally )?from @place(?! to)"),
-    _rule("from", "born raised grew", r"@i (?:was|were)@adv (?:born(?: and raised)?|raised) in @place"),
-    _rule("from", "grew", r"@i@adv grew up in @place"),
-    # work
-    _rule("works_at", "work works", r"@who@adv (?(i)work|works)(?: full[- ]time| part[- ]time| remotely)?@as (?:at|for) @org"),
-    _rule("works_at", "working", r"@who(?:@be|(?(i)(?:'ve| have)|(?:'s| has)) been)@adv working@as (?:at|for) @org"),
-    _rule("works_at", "started joined starting", r"@who@have@adv (?:started(?: working| work| (?:a|my|the) (?:new )?(?:job|position|role))|joined@as)@as (?:at|with|for) @org"),
-    _rule("works_at", "job position role", r"@who@have@adv (?:got|landed|accepted|found|took)(?: hired for)? (?:an? |my |the |this )?(?:new |first |dream |full-time |part-time )*(?:job|position|role)@as (?:at|with) @org"),
-    _rule("works_at", "at", r"@who@be@adv (?:an?|the) (?:[\w-]+ ){0,3}" + _JOB + r" (?:at|for) @org"),
-    _rule("works_at", "quit left resigned", r"@who@have@adv (?:quit|left|resigned from|lost) (?:my|his|her|our|the) (?:old )?(?:job|position|role|work)@as (?:at|with) @org", ended=True),
-    _rule("works_at", "work working", r"@who@adv used to work@as (?:at|for) @org", ended=True),
-    _rule("works_at", "worked", r"@who(?:@have)@adv worked@as (?:at|for) @org(?= (?:for \w+ (?:years|months)|until|before|back)\b)", ended=True),
-    _rule("job", "a an the", r"@who@be@adv (?:an?|the) @job(?! (?:of mine|in training|at heart|but|friend))"),
-    _rule("job", "work works working", r"@who(?:@adv (?(i)work|works)|@be@adv working|(?(i)(?:'ve| have)|(?:'s| has)) been@adv working)(?: full[- ]time| part[- ]time)? as (?:an?|the) @job"),
-    _rule("job", "job position role", r"@who@have@adv (?:got|landed|accepted|started|took|found) (?:an? |my |the )?(?:new |first |dream |full-time |part-time )*(?:job|position|role) as (?:an?|the) @job"),
-    _rule("job", "became become", r"@who@have@adv (?:became|become) an? @job"),
-    _rule("job", "promoted", r"@who(?: was| were| got|@have been)@adv promoted to (?:an? |the )?@job"),
-    _rule("job", "used", r"@who@adv used to (?:work as|be) an? @job", ended=True),
-    _rule("job", "quit left lost", r"@who@have@adv (?:quit|left|lost) (?:my|his|her) job as (?:an? )?@job", ended=True),
-    _rule("job", "lost quit", r"@i@have@adv (?:lost|quit) my (?P<v>job)\b(?! (?:as|at)\b)", ended=True),
-    _rule("status:work", "retired", r"@who(?:@be|@have)@adv (?P<v>retired)\b(?! (?:from (?:the )?(?:race|game|match)))"),
-    # person
-    _rule("age", "old", r"@who@be@adv (?P<v>\d{1,3})(?: years old| y/o| yrs old)"),
-    _rule("age", "turned", r"@who@have@adv turned (?P<v>\d{1,2})\b(?! (?:in|into|pages|of|points|thousand|k)\b|%|,\d)"),
-    _rule("age", "i'm am", r"@i@be@adv (?P<v>[1-9]\d)(?=[.!;]|,(?! ?\d)|$| and (?:I|my|a|have|live|work)\b)"),
-    _rule("birthday", "birthday", r"[Mm]y birthday(?:'s| is)(?: on| actually| the)? (?P<v>(?:the )?(?:\w+ \d{1,2}(?:st|nd|rd|th)?|\d{1,2}(?:st|nd|rd|th)?(?: of)? [A-Z]\w+)(?:,? \d{4})?)"),
-    _rule("birthday", "born", r"@i (?:was|were) born (?:on|in) (?P<v>(?:[A-Z]\w+ \d{1,2}(?:st|nd|rd|th)?(?:,? \d{4})?|\d{1,2}(?:st|nd|rd|th)?(?: of)? [A-Z]\w+(?: \d{4})?|[A-Z]\w+ (?:19|20)\d\d|(?:19|20)\d\d))\b(?! \d)"),
-    _rule("name", "name name's", r"(?<![\w'])[Mm]y (?:full |first |real )?name(?:'s| is) (?P<v>[A-Z][\w'-]+(?: [A-Z][\w'-]+){0,2})"),
-    _rule("phone", "number", r"(?<![\w'])[Mm]y (?:new )?(?:phone |mobile |cell )?number(?:'s| is)(?: now)? (?P<v>\+?\(?\d[\d ().-]{6,16}\d)"),
-    _rule("status", "married engaged divorced separated widowed single", r"@who(?:@be|@have been|@have)@adv (?:happily |recently |newly |already )?(?P<v>married|engaged|divorced|separated|widowed|single)\b(?= (?:now|to|for|since|and|with|again)\b|[.,;!]|$)"),
-    _rule("status", "married engaged divorced", r"@who@have@adv (?:just )?(?:got|gotten) (?P<v>married|engaged|divorced)\b"),
-    _rule("status", "dating", r"@who@be@adv (?P<v>dating) (?:again|someone|@name)"),
-    _rule("status", "broke", r"(?:@i|(?<![\w'])[Mm]y (?:girlfriend|boyfriend|partner) and I) broke up\b", value="single", sure=0.7),
-    _rule("status:health", "pregnant", r"@who@be@adv (?:\w+ (?:weeks|months) )?(?P<v>pregnant)\b"),
-    _rule("partner", "dating", r"@i@be@adv dating (?P<v>@name)"),
-    _rule("partner", "married engaged", r"@i@have@adv (?:got|gotten|'m|am)? ?(?:married|engaged) to (?P<v>@name)"),
-    _rule("studies", "study studying studies", r"@who(?:@adv (?(i)study|studies)|@be@adv (?:currently )?studying) @np", sure=0.85),
-    _rule("studies", "majoring majored major", r"@who(?:@be@adv majoring|@adv majored|@adv (?(i)major|majors)) in @np"),
-    _rule("studies", "degree phd master's bachelor's masters diploma", r"@who(?:@have@adv (?:got|finished|completed|earned|received|graduated with)|@be@adv (?:pursuing|doing|finishing|getting|working on|completing)) (?:an? |my |his |her )?(?P<v>(?:PhD|Ph\.D|[Mm]aster's(?: degree)?|[Bb]achelor's(?: degree)?|[Mm]asters(?: degree)?|degree|diploma)(?: (?:in|of|at|from) [\w &-]{3,50})?)"),
-    # family and animals
-    _rule("has", "named called", r"@i@have@adv (?:have |got |'ve got )?an? (?:(?:older|younger|little|big|twin|baby) )?(?P<rel>@kin)(?:,)? (?:named|called|who is called|whose name is) (?P<v>@name)"),
-    _rule("has", _RELATIVES, rf"(?<![\w'])[Mm]y (?:(?:older|younger|little|big|eldest|youngest|twin|best|late) )?(?P<rel>{_KIN})(?:'s name is|,| is called| is named)? (?P<v>@name)(?! and [A-Z]| Day)"),
-    _rule("has", _RELATIVES + " kids children sons daughters sisters brothers siblings cousins nieces nephews grandchildren twins", r"@i@adv (?:have|'ve got|have got) (?P<v>(?:an?|one|@num) (?:(?:older|younger|little|big|twin|baby|beautiful|adorable|small|grown|adult|amazing|wonderful) )?(?P<rel>sister|brother|son|daughter|kid|child|niece|nephew|sibling|children|kids|sons|daughters|sisters|brothers|siblings|nieces|nephews|grandchildren|twins)\b)(?!-)"),
-    _rule("pet", "named called " + "dog puppy cat kitten pup rabbit hamster parrot turtle snake", r"(?<![\w'])(?:[Mm]y|[Oo]ur) (?:(?:new|little|old|beloved|sweet|adorable|other|late|\w+-year-old) ){0,2}(?P<v>@animal,? (?:named |called )?@name)(?! and [A-Z])"),
-    _rule("pet", "name name's named", r"(?<![\w'])(?:[Mm]y|[Oo]ur) (?:new )?(?P<v>@animal(?:'s name is|'s named| is named| is called) @name)"),
-    _rule("pet", "have got adopted own bought", r"@i@have@adv (?:have|got|'ve got|have got|adopted|own|rescued|bought)(?: myself)? (?P<v>(?:an?|another|@num) (?:(?!of\b)[\w-]+ ){0,3}?@animal\b(?:,? (?:named|called) @name(?: and @name)?)?)(?! (?:allergy|person|food|toy|tree|sitter|lover|bed|house|show|bowl|walker|park|tank|stand|training|shelter|leash|collar|bag|carrier|door|litter|jacket|report|trainer|grooming|racing|riding|cafe|film))"),
-    # possessions
-    _rule("owns", "have own drive got bought purchased", r"@i@have@adv (?:have|own|drive|got|'ve got|have got|bought|purchased)(?: myself)? (?P<v>(?:an?|@num|my first|my own|a pair of) (?:(?!of\b|for\b|with\b)[\w'-]+ ){0,4}?@own s?\b)".replace("@own s?", "@own")),
-    _rule("owns", "bought purchased", r"@i@have@adv (?:bought|purchased)(?: myself)? (?P<v>(?:an?|my|some|@num) (?!(?:lot|bunch|few|ticket|bit|couple|coffee|drink|round)\b)[^,;:!?()\[\]\"“”—–*\n.]{2,60})", sure=0.8),
-    _rule("owns", "my", r"(?<![\w'])[Mm]y (?P<v>(?:new |old |trusty )?(?:19|20)\d\d [A-Z][\w-]+ [A-Z0-9][\w-]+)"),
-    # tastes
-    _rule("likes", "love like enjoy adore", r"@i@adv (?:love|like|enjoy|adore) @np", sure=0.8),
-    _rule("likes", "fan", r"@i@be@adv (?:a )?(?:big |huge |massive |great |die-hard |lifelong |long-?time )?(?:fan of|fond of|obsessed with|passionate about|keen on) @np"),
-    _rule("dislikes", "hate dislike detest loathe", r"@i@adv (?:hate|dislike|detest|loathe) @np", sure=0.8),
-    _rule("dislikes", "stand", r"@i@adv (?:can't|cannot) stand @np"),
-    _rule("dislikes", "don't", r"@i(?: really)? (?:don't|do not)(?: really| particularly)? (?:like|enjoy|care for) @np", sure=0.8),
-    _rule("dislikes", "fan", r"@i@be(?: not|n't)(?: really)? (?:a )?(?:big |huge |much of a )?(?:fan of|fond of|keen on|into) @np"),
-    _rule("favourite", "favorite favourite", r"(?<![\w'])(?:[Mm]y|[Oo]ur) (?:all-time |absolute |personal |current |new |own )*favou?rite (?P<thing>[a-z][\w '-]{2,28}?)(?: of all time| right now| these days)?(?:'s|,? is| are| has always been| would have to be| has to be| was)(?: probably| definitely| still| now| currently| always| actually)? @np"),
-    _rule("favourite", "favorite favourite", r"(?:^|[,;:] |\band |\bbut )(?P<v>(?:[A-Z\"][\w'\"-]*)(?: (?:of|the|and|in|[A-Z\"][\w'\"-]*)){0,6}) (?:is|are|'s|has always been|is still|is probably|is definitely) my (?:all-time |absolute |personal |current |new )*favou?rite (?P<thing>[a-z][\w-]{2,20}(?: [a-z]+)?)(?=[.,;!]|$)"),
-    _rule("prefers", "prefer", r"@i(?: much| really| actually| still| now| generally| usually| always| personally| would)* prefer @np"),
-    _rule("prefers", "person", r"@i@be(?: now| still| really| definitely| more of)* an? (?P<v>tea|coffee|cat|dog|morning|night|evening|beach|mountain|city|country|indoor|outdoor|wine|beer|decaf)[ -]person"),
-    _rule("prefers", "switched switching", r"@i@have@adv switched(?: over)?(?: from [\w -]{2,30}?)? to @np"),
-    _rule("unlikes", "longer", r"@i no longer (?P<verb>drink|eat|like|enjoy|use) @np", ended=True),
-    _rule("unlikes", "quit gave given stopped gone", r"@i@have@adv (?:quit|gave up|given up|stopped|cut out|gone off)(?P<verb> drinking| eating| having)? @np", ended=True),
-    _rule("unlikes", "anymore any", r"@i (?:don't|do not)(?: really)? (?P<verb>drink|eat|like|enjoy) (?P<v>[\w -]{2,40}?) any ?more\b", ended=True),
-    _rule("diet", "vegan vegetarian pescatarian pescetarian keto gluten-free dairy-free halal kosher gluten dairy flexitarian", r"@who(?:@be|(?(i)(?:'ve| have)|(?:'s| has)) (?:gone|become|been))@adv (?:an? |on an? |eating |doing |strictly )?(?:strict |lifelong )?(?P<v>vegan|vegetarian|pescatarian|pescetarian|flexitarian|keto|gluten-free|dairy-free)\b(?! (?:recipe|dish|option|food|restaurant|meal|cake|chef|version|cook))"),
-    _rule("diet", "vegan vegetarian pescatarian", r"@who(?:@adv (?:went|turned|became)|@adv (?:follow|follows) an?) (?P<v>vegan|vegetarian|pescatarian|keto|gluten-free|dairy-free)\b"),
-    _rule("diet", "vegan vegetarian pescatarian", r"@i(?: used to be|@be no longer|'m not|(?: am| was) no longer) an? ?(?P<v>vegan|vegetarian|pescatarian)\b(?: any ?more)?", ended=True),
-    _rule("diet", "eat", r"@i(?: really)? (?:don't|do not|never) eat (?:any )?(?P<v>meat|red meat|pork|beef|fish|seafood|dairy|gluten|sugar|eggs|shellfish|animal products)\b(?! any ?more)", value="no {v}"),
-    _rule("allergy", "allergic", r"@who(?:@be)@adv (?:severely |badly |deathly |very |highly |mildly )?allergic to @np"),
-    _rule("allergy", "allergy", r"@who (?(i)have|has) an? (?:severe |bad |mild |serious )?(?P<v>[a-z]+(?: [a-z]+)?) allergy\b"),
-    _rule("allergy", "intolerant", r"@who@be@adv (?P<v>lactose|gluten|fructose|histamine)[- ]intolerant"),
-    # what is ahead and what was
-    _rule("plans", "moving", r"@i@be@adv (?P<v>(?:moving|relocating) (?:in with|back to|to|into) [^,;:!?()\[\]\"“”—–*\n.]{2,60})"),
-    _rule("plans", "planning plan plans", r"@i(?:@be@adv planning|@adv plan)(?: on| to)? @np", sure=0.8),
-    _rule("plans", "getting", r"@i@be@adv (?P<v>getting (?:married|engaged|divorced)\b[^,;:!?()\n.]{0,40})"),
-    _rule("plans", "signed enrolled registered", r"@i@have@adv (?P<v>(?:signed up|enrolled|registered) (?:for|in|to)\b[^,;:!?()\n.]{2,60})"),
-    _rule("plans", "going", r"@i@be@adv (?:going|gonna)(?: to)? @np", dated="future", sure=0.75),
-    _rule("plans", "i'll will we'll", r"@i(?:'ll| will)@adv (?!be able|let|try|make sure|definitely|check)@np", dated="future", sure=0.7),
-    _rule("plans", "i'm we're am are", r"@i@be@adv (?P<v>(?!going|planning|moving|getting|thinking|looking|hoping|considering|trying|feeling|working|wondering)[a-z]{2,12}ing [^,;:!?()\n.]{2,70})", dated="future", sure=0.7),
-    _rule("did", "", rf"@i(?:'ve| have)?@adv (?P<v>(?!{_FEELING}){_PAST}\b[^,;:!?()\n.]{{2,90}})", dated="past", sure=0.75),
-)
+def _normal(value: str) -> list[str]:
+    """The comma-separated parts of a value in their plainest form."""
+    plain = "".join(c for c in unicodedata.normalize("NFKD", value) if not unicodedata.combining(c)).casefold()
+    parts = []
+    for part in plain.replace("’", "'").split(","):
+        words = [_NUMBERS.get(word, word) for word in re.findall(r"[\w+#]+(?:'[\w]+)?", part)]
+        words = [word.removesuffix("'s") for word in words if word not in ("the", "a", "an", "my", "our", "their")]
+        joined = " ".join(
+            word[:-1] if len(word) > 3 and word[-1] == "s" and word[-2] not in "su" else word for word in words
+        )
+        parts += [_SAME.get(joined, joined)] if joined else []
+    return parts

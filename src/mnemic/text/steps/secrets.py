@@ -49,29 +49,26 @@ today tomorrow too tough trash tricky true try twice type under unique unknown u
 username valid very via vital want was way we weak weaker were what whatever when where which while who why will with
 within without work works would written wrong yes yesterday yet you your yours
 """.split())
-_GRAMMAR = frozenset("a the is are was to of in on at for and or but you your my i it that this with not must can be".split())
+_GRAMMAR = frozenset("a the is are was to of in on at for and or but you your my i it that with not must can".split())
 _SUFFIX = re.compile(r"(?:[a-z]ing|[a-z]ed|ly|ous|ful|less|able|ible|ive|sensitive|n['’]t|['’]s)\Z", re.I)
-_UNIT = _flat(r"""(?:-|\s+)?(?:%|(?:char(?:acter)?s?|letters?|digits?|numbers?|words?|symbols?|times|seconds?
-    |minutes?|mins?
-    |hours?|days?|weeks?|months?|years?|lines?|people|percent|dollars|euros|pounds|usd|miles?|km|bits?|bytes?|am|pm
-    |points?)\b)""")
+_UNIT = _flat(r"""(?:-|\s+)?(?:%|(?:char(?:acter)?s?|letters?|digits?|numbers?|words?|symbols?|times|seconds?|minutes?
+    |mins?|hours?|days?|weeks?|months?|years?|lines?|people|percent|dollars|euros|pounds|usd|miles?|km|bits?|bytes?|am
+    |pm|points?)\b)""")
 _ORDINARY = re.compile(_flat(r"""
     \d{1,2}[-/.]\d{1,2}[-/.](?:\d\d){1,2}|\d{4}[-/.]\d{1,2}[-/.]\d{1,2}|(?:19|20)\d\d\s?[-–/]\s?(?:19|20)?\d\d
-    |\d{1,2}:\d\d.*
-    |[$€£¥]\s?[\d.,]+|[\d.,]+(?:st|nd|rd|th|s|am|pm|x|k|m|gb|mb|ghz|hz|%)|\d+\.\d+|v\d+(?:\.\d+)*
-    |[a-z]+['’][a-z]{1,2}|2fa|2sv|mp3
-    |[\d.]+[-–+]?(?:digits?|char\w*|letters?|words?|hours?|days?|weeks?|months?|years?|step|factor|bit)\b.*
-    |[\w.+-]+@[\w-]+(?:\.[a-z]{2,3})+|\w+://.*|www\..*|.*\.(?:com|org|net|html?|php|py|js|txt|pdf)
-    |(?:sha|md|aes|rsa|base|utf|web|wpa|win|windows|bcrypt|oauth|argon|iso)-?\d+\w*"""), re.I)
+    |\d{1,2}:\d\d.*|[$€£¥]\s?[\d.,]+|[\d.,]+(?:st|nd|rd|th|s|am|pm|x|k|m|gb|mb|ghz|hz|%)|\d+\.\d+|v\d+(?:\.\d+)*
+    |[a-z]+['’][a-z]{1,2}|2fa|2sv|mp3|[\d.]+[-–+]?(?:digits?|char\w*|letters?|words?|hours?|days?|weeks?|months?
+    |years?|step|factor|bit)\b.*|[\w.+-]+@[\w-]+(?:\.[a-z]{2,3})+|\w+://.*|www\..*|.*\.(?:com|org|net|html?|php|py|js
+    |txt|pdf)|(?:sha|md|aes|rsa|base|utf|web|wpa|win|windows|bcrypt|oauth|argon|iso)-?\d+\w*"""), re.I)
 _PLACEHOLDER = re.compile(_flat(r"""
-    (?:your|my|the|some|an?|new|old|current|database|db|mysql|root)[-_ ]?\w*(?:passw(?:or)?d|secret|token|key|pass
-    |pwd|pin|code)\w*
-    |[^\w]*|pass|password|passwd|pwd|pw|secret|token|key|(.)\1{3,}|[<{].*|.*[>}]|\$[a-z_]+|%\w+%?|.*(?:\.{3}|…).*
-    |.*(?:your[-_]|x{4,}|redacted|placeholder|changeme|_here|\*{3}).*|[a-z_]\w*(?:(?:\.|->|::)[a-z_]\w*)*[(\[].*
-    |(?-i:[a-z_]\w*(?:\.[A-Za-z_]\w*)+)|(?:none|null|nil|true|false|undefined|string|str)\W*"""), re.I)
+    (?:your|my|the|some|an?|new|old|current|database|db|mysql|root)[-_ ]?\w*(?:passw(?:or)?d|secret|token|key|pass|pwd
+    |pin|code)\w*|[^\w]*|pass|password|passwd|pwd|pw|secret|token|key|(.)\1{3,}|[<{].*|.*[>}]|\$[a-z_]+|%\w+%?
+    |.*(?:\.{3}|…).*|.*(?:your[-_]|x{4,}|redacted|placeholder|changeme|_here|\*{3}).*|[a-z_]\w*(?:(?:\.|->
+    |::)[a-z_]\w*)*[(\[](?:.*[)\]])?[;:,]?|(?-i:[a-z_]\w*(?:\.[A-Za-z_]\w*)+)|(?:none|null|nil|true|false|undefined|string
+    |str)\W*"""), re.I)
 _CLOSE = re.compile(_flat(r"""\s*(?:\Z|[\n.,;:!?)\]\"”’|(–—]|-\s|(?:and|but|so|for|on|if|in|because|btw|please|pls
-    |thanks|thx|ok|okay|lol
-    |haha|just|now|again|don['’]?t|do|all|with|by|the|until|since|at|right|case|no|lowercase|one)\b)"""), re.I)
+    |thanks|thx|ok|okay|lol|haha|just|now|again|don['’]?t|do|all|with|by|the|until|since|at|right|case|no|lowercase
+    |one)\b)"""), re.I)
 # fmt: on
 
 
@@ -110,7 +107,9 @@ Reader = Callable[[str, int, int, bool], Found]
 _QUOTED = re.compile(
     r"[\"“«„]([^\"“”«»\n]{1,64})[\"”»“]|['‘]([^'‘’\n]{1,64})['’](?!\w)|\*\*([^*\n]{1,64})\*\*|`{1,3}([^`\n]{1,64})`{1,3}"
 )
-_PHRASE = re.compile(r"[A-Za-z]{2,12}(?:[ -][a-z]{2,12}){2,7}(?=\s*(?:[.,;:!?)\n]|\Z))")
+_PHRASE = re.compile(
+    r"[A-Za-z]{2,12}(?:[ -][a-z]{2,12}){2,7}(?=\s*(?:[.,;:!?)\n]|\Z)|\s(?:but|and|so|because|which)\b)"
+)
 _TOKEN = re.compile(r"(?:[^\s\"`,;“”«»]|[,;](?=[^\s,;\"'&]{2})(?!\w{1,30}=)){3,64}+(?!\S)|[^\s\"`,;“”«»]{3,64}+")
 _PAIR = re.compile(r"[\w.@+-]{2,40}(?:\s?[/:|]\s?(?!/)|\s(?:and|with)\s(?:password\s)?)")
 
@@ -127,8 +126,9 @@ def _read_password(text: str, at: int, limit: int, firm: bool) -> Found:
         return phrase.span()
     if not (token := _TOKEN.match(text, at, limit)):
         return None
-    value = token[0].lstrip("'‘(").rstrip(".:?'’…")
-    start = at + len(token[0]) - len(token[0].lstrip("'‘("))
+    value = token[0].rstrip(".:?'’…")
+    opened = value.lstrip("'‘(" if value.endswith(")") else "'‘")
+    start, value = at + len(value) - len(opened), opened
     if value.endswith((")", "]")) and not re.search(r"[(\[]", value):
         value = value.rstrip(")]!.")
     end = start + len(value)
@@ -154,7 +154,8 @@ def _read_passphrase(text: str, at: int, limit: int, firm: bool) -> Found:
 
 def _reader(pattern: str, accept: Callable[[str], bool] = lambda value: True, flags: int = re.I) -> Reader:
     """A reader for values of one form: group 0, trimmed of trailing separators, that ``accept`` takes."""
-    compiled = re.compile(r"[\"'“‘`(]{0,2}(?:\*\*)?(?P<value>" + pattern + r")(?![\w@])(?!" + _UNIT + r")(?![.,/:]\d)", flags)
+    after = r"(?![\w@])(?!" + _UNIT + r")(?![.,/:]\d)"
+    compiled = re.compile(r"[\"'“‘`(]{0,2}(?:\*\*)?(?P<value>" + pattern + ")" + after, flags)
 
     def read(text: str, at: int, limit: int, firm: bool) -> Found:
         found = compiled.match(text, at, limit)
@@ -213,47 +214,39 @@ class Cue(NamedTuple):
 
 
 _PLACE = r"""(?:(?:front|back|side|main|garage|building|apartment|office|house|bike|luggage|suitcase|gym|wall|gun
-    |hotel) )?
-    (?:door|gate|alarm|safe|locker|garage|entry|entrance|access|lock|lock ?box|key ?box|key ?safe|keypad|padlock
-    |vault|bike|suitcase
-    |luggage|intercom|elevator|lift|building|buzzer|shed|burglar|disarm|unlock|house|apartment|lobby|conference
-    |voicemail)"""
-CUES = tuple(cue._replace(words=_flat(cue.words)) for cue in (  # the first that matches: the specific before the general
-    Cue("seed", r"""(?:seed|recovery|mnemonic|wallet|backup|secret)(?: recovery)? (?:phrase|words|seed)|mnemonic
-        |(?:12|24|twelve|twenty[ -]four)[ -]words?(?: seed)?(?: phrase)?""", _read_seed),
+    |hotel) )?(?:door|gate|alarm|safe|locker|garage|entry|entrance|access|lock|lock ?box|key ?box|key ?safe|keypad
+    |padlock|vault|bike|suitcase|luggage|intercom|elevator|lift|building|buzzer|shed|burglar|disarm|unlock|house
+    |apartment|lobby|conference|voicemail)"""
+CUES = tuple(cue._replace(words=_flat(cue.words)) for cue in (  # the first that matches wins: specific, then general
+    Cue("seed", r"""(?:seed|recovery|mnemonic|wallet|backup|secret)(?: recovery)? (?:phrase|words|seed)|mnemonic|(?:12
+        |24|twelve|twenty[ -]four)[ -]words?(?: seed)?(?: phrase)?""", _read_seed),
     Cue("code", r"(?:recovery|back-?up|scratch|emergency)[ -](?:access )?(?:codes?|keys?)", _read_recovery, many=True),
     Cue("cvv", r"""cvv2?|cvc2?|csc|cid code|(?:card|three[ -]digit|3[ -]digit) (?:security |verification )?code
         |security code(?= on (?:the|my) (?:back|card)|(?: is|:)? \d{3,4}(?!\d))""", _read_cvv),
     Cue("code", r"""(?:verification|one[ -]?time|confirmation|authentication|authenticator|auth|log-?in|sign-?in
-        |security|sms|2fa|mfa
-        |two-factor|otp|activation|reset|text(?:ed)?|whatsapp|google|temporary)(?:[ -](?:pass)?codes?|[ -]pin)
-        |otp""", _read_otp),
-    Cue("code", _PLACE + r"""[ -](?:pin|pass)?-?(?:codes?|combination|combo|pin)|(?:lock )?combination(?! (?:for|to
-        |of|on|at) )|combo
-        |(?:codes?|combination|combo) (?:for|to|of|on|at) (?:the|my|our|his|her|their|your
+        |security|sms|2fa|mfa|two-factor|otp|activation|reset|text(?:ed)?|whatsapp|google
+        |temporary)(?:[ -](?:pass)?codes?|[ -]pin)|otp""", _read_otp),
+    Cue("code", _PLACE + r"""[ -](?:pin|pass)?-?(?:codes?|combination|combo|pin)|(?:lock )?combination(?! (?:for|to|of
+        |on|at) )|combo|(?:codes?|combination|combo) (?:for|to|of|on|at) (?:the|my|our|his|her|their|your
         |mom['’]s) (?:[\w'’]+ ){0,2}?"""
         + _PLACE, _read_code),
     Cue("account", r"""(?:(?:bank|checking|savings|current|deposit) )?(?:account|acct|acc)\.?\s?(?:numbers?|nos?\.?
-        |num|nr\.?|#)
-        |bank account|sort[ -]?code|routing(?: number| no\.?)?|aba number|transit number|bsb(?: number)?
+        |num|nr\.?|#)|bank account|sort[ -]?code|routing(?: number| no\.?)?|aba number|transit number|bsb(?: number)?
         |iban""", _read_account),
     Cue("document", r"""(?:passport|(?:driver['’]?s?|drivers['’]?|driving)[ -]licen[cs]e|national (?:id(?:entity)?
-        |insurance)(?: card)?
-        |ni number|nino|social security|social|ssn|tax(?:payer)? (?:id(?:entification)?|file)|tax(?= number)|tin|itin
-        |ein|aadhaa?r
-        |pan card|pan number|green card|resident permit|residence permit|id card|identity card|nhs|medicare|medicaid
-        |dni|nie|cpf
-        |codice fiscale|steuer-?id|nif|sin number|voter id|military id|visa number|licen[cs]e number)
-        (?:\s?(?:numbers?|nos?\.?|num|nr\.?|#|id))?""", _read_document),
+        |insurance)(?: card)?|ni number|nino|social security|social|ssn|tax(?:payer)? (?:id(?:entification)?|file)
+        |tax(?= number)|tin|itin|ein|aadhaa?r|pan card|pan number|green card|resident permit|residence permit|id card
+        |identity card|nhs|medicare|medicaid|dni|nie|cpf|codice fiscale|steuer-?id|nif|sin number|voter id|military id
+        |visa number|licen[cs]e number)(?:\s?(?:numbers?|nos?\.?|num|nr\.?|#|id))?""", _read_document),
     Cue("key", r"""(?:api|access|secret|private|encryption|decryption|signing|licen[cs]e|activation|product|master
-        |auth|account|service
-        |ssh|webhook|storage|shared|deploy)[ _-]?(?:access[ _-]?)?(?:key|token|secret)s?(?:[ _-](?:id|base))?
-        |(?:access|auth|bearer|refresh|session|client|bot|personal access|consumer|app|webhook|jwt|csrf|id)[ _-]?
-        (?:tokens?|secrets?|keys?)|tokens?|secrets?|bearer|authorization:? (?:bearer|basic|token)""", _read_key),
-    Cue("pin", r"(?:(?:atm|sim|card|bank|phone|voicemail|unlock|debit card) )?pin(?: number| no\.?)?|pass ?codes?", _read_pin),
+        |auth|account|service|ssh|webhook|storage|shared|deploy)[ _-]?(?:access[ _-]?)?(?:key|token
+        |secret)s?(?:[ _-](?:id|base))?|(?:access|auth|bearer|refresh|session|client|bot|personal access|consumer|app
+        |webhook|jwt|csrf|id)[ _-]?(?:tokens?|secrets?|keys?)|tokens?|secrets?|bearer|authorization:? (?:bearer|basic
+        |token)""", _read_key),
+    Cue("pin", r"(?:(?:atm|sim|card|bank|phone|voicemail|unlock) )?pin(?: number| no\.?)?|pass ?codes?", _read_pin),
     Cue("password", r"pass[ -]?phrases?", _read_passphrase),
-    Cue("password", r"""pass[ -]?words?|passwd|pwd?|psw|pswd|(?:wi-?fi|wpa2?|network|router) (?:key|code)
-        |contraseña|clave|passwort|kennwort|mot de passe|senha|wachtwoord|пароль|密码|密碼|パスワード|비밀번호""", _read_password),
+    Cue("password", r"""pass[ -]?words?|passwd|pwd?|psw|pswd|(?:wi-?fi|wpa2?|network|router) (?:key|code)|contraseña
+        |clave|passwort|kennwort|mot de passe|senha|wachtwoord|пароль|密码|密碼|パスワード|비밀번호""", _read_password),
     Cue("password", r"log[ -]?ins?|sign[ -]?in|credentials?|creds|wi-?fi|user(?:name)?|ssh", _read_pair),
     Cue("password", r"pass", lambda text, at, limit, _: _read_password(text, at, limit, False), bare=False),
     Cue("code", r"code", _read_bare_code, bare=False),
@@ -265,40 +258,39 @@ _CAMEL = re.compile(r"(?:Pass(?:word|wd|phrase)|Pwd|Secret|Token|Pin)(?![a-z])")
 _HEADS = (*"""
 pass pin code comb api access key token secret cvv cvc csc phrase words mnemonic seed otp acc sort rout aba trans bsb
 iban licen natio nino social ssn tax tin itin ein aadha pan green permit identi nhs medic dni nie cpf fiscal steuer nif
-voter milit visa bearer author pw psw
-wifi wi-fi contrase clave kennw senha wacht пар 密 パス 비밀 log sign cred user ssh""".split(), "ni num", "id card", "sin num", "mot de")
+voter milit visa bearer author pw psw wifi wi-fi contrase clave kennw senha wacht пар 密 パス 비밀 log sign cred user
+ssh""".split(), "ni num", "id card", "sin num", "mot de")
 
 _ADVERB = _flat(r"""(?:\s+(?:now|still|currently|just|actually|simply|literally|probably|always|all lowercase|again
-    |this|set to
-    |changed to|back to|going to be|either))*""")
+    |this|set to|changed to|back to|going to be|either))*""")
 _ABOUT = r"(?:\s+\(?(?:for|to|of|on|at|in|from|with|you|they|we|i|he|she)(?:\s+[\w'’.@&-]{1,20}\)?){1,6}?)?"
 _MADE = r"(?:changed|switched|updated|reset|set|rotated|moved|renewed)"
 _LINKS = [(re.compile(_flat(pattern), re.I), firm) for pattern, firm in (
     (r"(?:[_\d]\w{0,30})?[\"'’”`*_\])]{0,4}" + _ABOUT + r"\s{0,3}(?::=|=>|=(?!=)|->|→|:|：)[*_]{0,2}\s{0,4}", True),
     (_ABOUT + r"""(?:['’]s|\s+(?:is|are|was|were|will be|would be|has been|used to be|became|remains|reads|es|ist|est
-    |é|это)
-        |\s?(?:是|は|는))""" + _ADVERB + r"\s{0,2}[:,]?\s{0,4}(?<=[\s:是は는])", True),
+        |é|это)|\s?(?:是|は|는))""" + _ADVERB + r"\s{0,2}[:,]?\s{0,4}(?<=[\s:是は는])", True),
     (_ABOUT + r"\s+is,[^,\n]{1,30},\s", True),
-    (r"\s+from\s", False),
+    (r"\s+(?:from|with|as|using)\s", False),
     (_ABOUT + r"\s+(?:should|must|needs to|has to|ought to|may|might) be" + _ADVERB + r"\s", False),
     (r"[^.?!\n:=]{0,60}?\s" + _MADE + r"\s+(?:it|them|that)\s+(?:back\s+)?to\s", True),
     (r"[^.?!\n:=]{0,20}?\s(?:was\s+|is\s+|been\s+|got\s+)?" + _MADE + r"\s+to\s", False),
-    (r"""[^.?!\n:=]{0,40}?\s?[.,;?!–—-]+\s*(?:yes|sure|yeah|oh|here|ok)?,?\s*
-        (?:it['’]s|it is|that['’]s|that is|try|use|here it is:?|here you go:?)\s""", False),
+    (r"""[^.?!\n:=]{0,40}?\s?[.,;?!–—-]+\s*(?:yes|sure|yeah|oh|here|ok)?,?\s*(?:it['’]s|it is|that['’]s|that is|try
+        |use|here it is:?|here you go:?)\s""", False),
 )]
 _BARE = re.compile(r"\s*\??\s{0,2}(?:\(|#|-\s|–\s|—\s|(?:still|now|again|was|like)\s)?", re.I)
 _SET_TO = re.compile(_ABOUT + r"\s+to\s", re.I)
 _SETTING = re.compile(r"\b(?:chang|set|reset|updat|switch|mak|made|rotat)\w*\s+(?:[\w'’-]+\s+){0,4}\Z", re.I)
 _MORE = re.compile(_flat(  # a second value after the first: the old one and the new one
-    r"""[\"'”’]?\s*[,;.(–—-]{0,2}\s*(?:(?:and|but|then|so|now|before|until|later|today|yesterday|or|after)\s+){0,3}(?:
-    (?:(?:i|we|he|she|they)(?:['’]ve|\s+have|\s+had|\s+just|\s+then|\s+later|\s+recently)*\s+)?""" + _MADE + r"""
-    \s+(?:it\s+|that\s+)?(?:over\s+|back\s+)?to\s|(?:it['’]s|it is|is|the new one(?: is|['’]s)|the old one was|it was
-    |before that(?: it was)?|to)(?:\s+now)?\s)"""), re.I)
+    r"""[\"'”’]?\s*[,;.(–—-]{0,2}\s*(?:(?:and|but|then|so|now|before|until|later|today|yesterday|or
+    |after)\s+){0,3}(?:(?:(?:i|we|he|she|they)(?:['’]ve|\s+have|\s+had|\s+just|\s+then|\s+later
+    |\s+recently)*\s+)?""" + _MADE + r"""
+        \s+(?:it\s+|that\s+)?(?:over\s+|back\s+)?to\s|(?:it['’]s|it is|is|the new one(?: is|['’]s)|the old one was
+        |it was|before that(?: it was)?|to)(?:\s+now)?\s)"""), re.I)
 _ALSO = re.compile(r"\s{0,3}(?:[,;/|]|\band\b|\bor\b|\n)\s{0,3}(?:and\s|or\s|[-*•]\s|\d{1,2}[.)]\s)?")
 _REVERSE = re.compile(_flat(
-    r"""(?<!\S)(?:[\"'“‘`(]|\*\*)?(?P<value>\d{3}[ -]\d{3}|[^\s\"”`]{4,64}?)(?:[\"'”’`)]|\*\*)?,?\s+
-    (?:[-–—]\s+)?(?:is|was|are|as|for|=|that['’]s|it['’]s)\s+
-    (?:(?:still|now|also|currently)\s+)?(?:my|the|our|your|his|her|their|a|for)\s(?:[\w'’-]+\s){0,3}\Z"""), re.I)
+    r"""(?<!\S)(?:[\"'“‘`(]|\*\*)?(?P<value>\d{3}[ -]\d{3}|[^\s\"”`]{4,64}?)(?:[\"'”’`)]|\*\*)?,?\s+(?:[-–—]\s+)?(?:is
+    |was|are|as|for|=|that['’]s|it['’]s)\s+(?:(?:still|now|also|currently)\s+)?(?:my|the|our|your|his|her|their|a
+    |for)\s(?:[\w'’-]+\s){0,3}\Z"""), re.I)
 _CODE_ALONE = re.compile(
     r"(?<![^\W_])(?:the|your|my|a|this|that|new|our|her|his|with|enter|use|is|here['’]s)\s\Z|[.:!?\n]\s?\Z|\A\Z"
     r"|\b(?:your|my)\s(?!zip|post|area|promo|country)(?-i:[A-Z][A-Za-z]{1,15})\s\Z", re.I)
@@ -367,16 +359,16 @@ _SHAPES = [(shape, re.compile(_flat(shape.pattern))) for shape in (
     Shape("key", ("eyJ",), r"(e(?<![\w-]e)yJ[\w-]{6,}+\.[\w-]{6,}+(?:\.[\w-]*+)?)"),  # JSON web token
     Shape("key", (":AA",), r"(\d(?<!\w\d)\d{7,9}:AA[\w-]{30,40})(?![\w-])"),  # bot token
     Shape("key", ("hooks.slack",), r"https://hooks\.slack\.com/services/([\w/]{20,100}+)"),
-    Shape("key", ("uthorization",), r"""[Aa]uthorization[\"']?\s{0,3}[:=]\s{0,3}[\"']?(?i:bearer|basic|token)\ {1,3}
-        ([\w.~+/=-]{8,2048}+)""", _readable),
+    Shape("key", ("uthorization",), r"""[Aa]uthorization[\"']?\s{0,3}[:=]\s{0,3}[\"']?(?i:bearer|basic
+        |token)\ {1,3}([\w.~+/=-]{8,2048}+)""", _readable),
     Shape("key", ("earer",), r"[Bb]earer {1,3}([\w.~+/=-]{16,2048}+)", _random),
     Shape("password", ("://",), r"://[^\s:/@]{0,64}:(?![\d/]{1,5}/)([^\s/]{1,128})@(?=[\w\[])", _readable),
     Shape("card", (), r"""(\d(?<![\w+]\d)(?<!\d[.-]\d)(?:\d{12,18}|\d{3}(?:[ .-]\d{4}){3}(?:[ .-]\d{1,3})?
         |\d{3}[ .-]\d{6}[ .-]\d{4,5}))(?![\w-])""", _card),
     Shape("account", (), r"([A-Z](?<![^\W_].)[A-Z][0-9]{2}(?:[ -]?[A-Z0-9]){11,42}+)", _iban),
 )]
-_RECORD_NUMBER = re.compile(_flat(r"""(?:order|tracking|invoice|isbn|imei|serial|booking|reference|ticket|parcel)\W{1,2}
-    (?:(?:number|no|nr|id|code)\W{1,2})?(?:is )?\W{0,2}\Z"""), re.I)
+_RECORD_NUMBER = re.compile(_flat(r"""(?:order|tracking|invoice|isbn|imei|serial|booking|reference|ticket
+    |parcel)\W{1,2}(?:(?:number|no|nr|id|code)\W{1,2})?(?:is )?\W{0,2}\Z"""), re.I)
 _MARKER, _LABEL = re.compile(r"\[secret:[a-z]{1,16}\]"), re.compile(r"[a-z]{1,16}")
 # fmt: on
 

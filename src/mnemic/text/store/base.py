@@ -62,6 +62,14 @@ def encode_keys(records: Sequence[Record], encoders: Encoders) -> list[list[Enco
 
 
 @dataclass(frozen=True, slots=True)
+class Prepared:
+    """A batch with the encoded keys of its new records by id: ready to be committed."""
+
+    batch: Batch
+    keys: Mapping[str, Sequence[EncodedKey]]
+
+
+@dataclass(frozen=True, slots=True)
 class Job:
     """Work to be done off the user's path. ``cursor`` is where the last committed batch stopped."""
 
@@ -93,6 +101,16 @@ class Space(Protocol):
     def write(
         self,
         batch: Batch,
+        *,
+        op: str = "write",
+        idempotency_key: str | None = None,
+        expected_version: int | None = None,
+        job: Job | None = None,
+    ) -> Receipt: ...
+    def prepare(self, batch: Batch) -> Prepared: ...
+    def commit(
+        self,
+        prepared: Prepared,
         *,
         op: str = "write",
         idempotency_key: str | None = None,

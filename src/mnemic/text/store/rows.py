@@ -39,11 +39,10 @@ def dump(value: Any, what: str) -> str:
 
 
 def digest(record: Record) -> bytes:
-    """What makes two writes of one id the same write: everything the caller said, nothing the store added."""
+    """What makes two writes of one id the same: what was said, by whom, and what it rests on; not when it came."""
     told = [
-        record.kind, record.text, record.speaker, record.role, record.session, record.caption,
-        None if record.at is None else to_micros(record.at), list(record.sources),
-        dump(dict(record.fields), "fields"), dump(dict(record.meta), "meta"),
+        record.kind, record.text, record.speaker, record.role, record.caption, list(record.sources),
+        dump(dict(record.fields), "fields"),
     ]  # fmt: skip
     return blake2b(dump(told, "the record").encode("utf-8", "surrogatepass"), digest_size=16).digest()
 
@@ -77,7 +76,6 @@ def item_values(record: Record, seq: int, recorded: int) -> dict[str, Any]:
         "meta": dump(dict(record.meta), "meta"),
         "secrets": dump([[s.start, s.end, s.label] for s in record.secrets], "secrets"),
         "keys": dump([[k.name, k.text] for k in record.keys], "keys"),
-        "digest": digest(record),
     }
 
 

@@ -16,11 +16,11 @@ from typing import Any
 from mnemic.errors import ConflictError, InputError, NotFoundError
 from mnemic.text.plan import Bools, Candidates, Filter, SearchPlan
 from mnemic.text.record import EPOCH, Batch, Kind, Link, Receipt, Record, from_micros, to_micros
-from mnemic.text.store.base import Change, EncodedKey, Encoders, Job, encode_keys
+from mnemic.text.store.base import Change, EncodedKey, Encoders, Job, Prepared, encode_keys
 from mnemic.text.store.connection import Connection
 from mnemic.text.store.index import Index, Row
 from mnemic.text.store.jobs import SqliteJobs, move_cursor
-from mnemic.text.store.rows import COLUMNS, INDEX_COLUMNS, dump, index_row, item_values, pack_sparse, record_of
+from mnemic.text.store.rows import COLUMNS, INDEX_COLUMNS, digest, dump, index_row, item_values, pack_sparse, record_of
 from mnemic.text.store.sql import audit, conditions, fetch, last, marks, parts, receipt_of
 from mnemic.text.store.transfer import SqliteTransfer
 
@@ -74,7 +74,29 @@ class SqliteSpace(SqliteJobs, SqliteTransfer):
         first receipt. ``expected_version`` is the sequence number the caller last saw. ``job`` has its cursor
         moved to ``batch.cursor`` in the same transaction.
         """
-        encoded = encode_keys(batch.puts, self.encoders)
+        return self.commit(
+            self.prepare(batch), op=op, idempotency_key=idempotency_key, expected_version=expected_version, job=job
+        )
+
+    def prepare(self, batch: Batch) -> Prepared:
+        """Encode what ``batch`` brings that is not stored yet. Safe to run in several threads, in any order."""
+        with self._db.read() as db:
+            known = self._known(db, batch.puts)
+        fresh = [record for record in batch.puts if known.get(record.id) is None]
+        keys = encode_keys(fresh, self.encoders)
+        return Prepared(batch, {record.id: key for record, key in zip(fresh, keys, strict=True)})
+
+    def commit(
+        self,
+        prepared: Prepared,
+        *,
+        op: str = "write",
+        idempotency_key: str | None = None,
+        expected_version: int | None = None,
+        job: Job | None = None,
+    ) -> Receipt:
+        """Write what was prepared; see :meth:`write`."""
+        batch = prepared.batch
 
         def run(db: sqlite3.Connection) -> Receipt:
             if idempotency_key is not None:
@@ -85,7 +107,7 @@ class SqliteSpace(SqliteJobs, SqliteTransfer):
             if expected_version is not None and expected_version != now_at:
                 raise ConflictError(f"the space is at {now_at}, not at {expected_version}: read again and retry")
             seq, at = now_at + 1, to_micros(self.clock())
-            stored, duplicates = self._put(db, batch.puts, encoded, seq, at)
+            stored, duplicates = self._put(db, batch.puts, prepared.keys, seq, at)
             touched = [*stored, *self._retire(db, batch.retire, seq, at)]
             touched += self._mark(db, "forgotten", batch.forget, seq, at)
             touched += self._mark(db, "archived", batch.archive, seq, at)
@@ -106,31 +128,41 @@ class SqliteSpace(SqliteJobs, SqliteTransfer):
 
         return self._db.write(run)
 
-    def _put(
-        self, db: sqlite3.Connection, puts: Sequence[Record], encoded: list[list[EncodedKey]], seq: int, at: int
-    ) -> tuple[list[str], list[str]]:
-        values = [item_values(record, seq, at) for record in puts]
+    def _known(self, db: sqlite3.Connection, puts: Sequence[Record]) -> dict[str, bytes]:
         known: dict[str, bytes] = {}
-        for part in parts([v["id"] for v in values]):
+        for part in parts([record.id for record in puts]):
             known.update(db.execute(f"SELECT id, digest FROM items WHERE id IN ({marks(part)})", part))
+        return known
+
+    def _put(
+        self,
+        db: sqlite3.Connection,
+        puts: Sequence[Record],
+        encoded: Mapping[str, Sequence[EncodedKey]],
+        seq: int,
+        at: int,
+    ) -> tuple[list[str], list[str]]:
+        known = self._known(db, puts)
         rid = db.execute("SELECT coalesce(max(rid), 0) FROM items").fetchone()[0]
         kid = db.execute("SELECT coalesce(max(kid), 0) FROM keys").fetchone()[0]
         stored: list[str] = []
         duplicates: list[str] = []
         items, keys, sparse, dense = [], [], [], []
-        for value, record_keys in zip(values, encoded, strict=True):
-            if (before := known.get(value["id"])) is not None:
-                if before != value["digest"]:
+        for record in puts:
+            told = digest(record)
+            if (before := known.get(record.id)) is not None:
+                if before != told:
                     raise ConflictError(
-                        f"id {value['id']!r} is already stored with other content: give another id, or use revise"
+                        f"id {record.id!r} is already stored with other content: give another id, or use revise"
                     )
-                duplicates.append(value["id"])
+                duplicates.append(record.id)
                 continue
-            known[value["id"]] = value["digest"]
-            stored.append(value["id"])
+            known[record.id] = told
+            stored.append(record.id)
             rid += 1
-            items.append({"rid": rid, **value})
-            for key in record_keys:
+            items.append({"rid": rid, "digest": told, **item_values(record, seq, at)})
+            # Not prepared only if it was erased in the meantime: then it is encoded here, on the writer's time.
+            for key in encoded.get(record.id) or encode_keys([record], self.encoders)[0]:
                 kid += 1
                 keys.append((kid, rid, key.name, key.tokens))
                 if key.sparse is not None:

@@ -30,7 +30,12 @@ class SqliteTransfer:
     _index: Index
 
     def _put(
-        self, db: sqlite3.Connection, puts: Sequence[Record], encoded: list[list[EncodedKey]], seq: int, at: int
+        self,
+        db: sqlite3.Connection,
+        puts: Sequence[Record],
+        encoded: Mapping[str, Sequence[EncodedKey]],
+        seq: int,
+        at: int,
     ) -> tuple[list[str], list[str]]:
         raise NotImplementedError
 
@@ -73,7 +78,8 @@ class SqliteTransfer:
             records = [record_of({"rid": 0, "seq": 0, **item}) for item in items]
         except (KeyError, TypeError, ValueError) as error:
             raise InputError(f"this is not an export of Mnemic: {type(error).__name__}: {error}") from error
-        encoded = encode_keys(records, self.encoders)
+        keys = encode_keys(records, self.encoders)
+        encoded = {record.id: key for record, key in zip(records, keys, strict=True)}
 
         def run(db: sqlite3.Connection) -> int:
             if db.execute("SELECT 1 FROM items LIMIT 1").fetchone():
