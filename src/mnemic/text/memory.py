@@ -283,7 +283,9 @@ class Memory:
             as_of=to_datetime(as_of),
             filter=filter or Filter(),
         )
-        return self.system.read(asked, self.env)
+        found = self.system.read(asked, self.env)
+        self.space.log_use(found.used)
+        return found
 
     def ask(self, question: str, **options: Any) -> Answer:
         """An answer with citations: by the language model if one is configured, else the best sentences, cited.
@@ -331,6 +333,17 @@ class Memory:
                 raise
             self.space.ack(job, again=True)
         return done
+
+    def derive_again(self, page: int = 256) -> int:
+        """Run the system's writing over all stored turns, after a change of system; how many records it made."""
+        made = 0
+        cursor: str | None = None
+        while True:
+            turns, cursor = self.space.scan(Filter(kinds=[Kind.TURN], archived=True), cursor, page)
+            if turns:
+                made += len(self.space.write(self.system.write(turns, self.env), op="rebuild").ids)
+            if cursor is None:
+                return made
 
     def stats(self) -> dict[str, Any]:
         """Counts, bytes, encoders, jobs with their errors."""

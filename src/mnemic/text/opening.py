@@ -144,8 +144,57 @@ def _say_once() -> None:
         )
 
 
-def locate(path: str | Path, space: str, *, make: bool) -> Path | str:
-    """The file of ``space`` under ``path``."""
+def recorded_system(path: str | Path, space: str) -> str | None:
+    """The system that an existing space records; None if there is no such space yet."""
+    file = locate(path, space, make=None)
+    if not isinstance(file, Path) or not is_store(file):
+        return None
+    opened = SqliteSpace(str(file), Encoders(), read_only=True)
+    try:
+        return opened.get_meta("system")
+    finally:
+        opened.close()
+
+
+def rebuild(
+    path: str | Path,
+    space: str = "default",
+    *,
+    system: str | None = None,
+    encoders: str | Sequence[str] = "auto",
+    progress: Callable[[int, int], None] | None = None,
+) -> dict[str, Any]:
+    """Give an existing space another system or other encoders: everything is derived again from its turns.
+
+    ``encoders="auto"`` keeps those it has. The turns are not touched. Interrupted, it can be run again.
+    """
+    file = locate(path, space, make=False)
+    opened = SqliteSpace(str(file), Encoders(), name=space)
+    try:
+        told = json.loads(opened.get_meta("encoders") or "{}")
+        chosen = choose([name for name, _ in told.values()] if encoders == "auto" and told else encoders)
+        before = opened.get_meta("system") or "mnemic"
+        made = systems.make(system or before)
+        if describe(chosen) != told:
+            opened.reencode(chosen, progress)
+            opened.set_meta("encoders", json.dumps(describe(chosen)))
+        opened.encoders = chosen
+        opened.reset_index()
+        derived = opened.derived()
+        if derived:
+            opened.purge(derived)
+        opened.set_meta("system", made.name)
+        opened.unschedule("reflect")
+        with Memory(opened, made, clock=utc_now) as memory:
+            again = memory.derive_again()
+            done = memory.reflect()
+        return {"system": made.name, "encoders": describe(chosen), "removed": len(derived), **done, "written": again}
+    finally:
+        opened.close()
+
+
+def locate(path: str | Path, space: str, *, make: bool | None) -> Path | str:
+    """The file of ``space`` under ``path``. ``make`` makes its folder; False demands that it is there."""
     if str(path) == ":memory:":
         return ":memory:"
     path = Path(path).expanduser()
@@ -159,7 +208,7 @@ def locate(path: str | Path, space: str, *, make: bool) -> Path | str:
         folder, file = path, path / (file_name(space) + SUFFIX)
     if make:
         folder.mkdir(parents=True, exist_ok=True)
-    elif not file.exists():
+    elif make is False and not file.exists():
         raise NotFoundError(f"there is no space {space!r} at {path}: check the path, or open it for writing")
     return file
 

@@ -150,6 +150,7 @@ class Recall:
 
     ``text`` is ready for a prompt: cited ``[n]``, inside the budget. ``confidence`` in [0, 1] is the
     calibrated probability that the hits hold an answer. ``trace`` says what ran and for how many milliseconds.
+    ``used`` are the ids whose use a system wants the space to remember.
     """
 
     query: str
@@ -157,6 +158,7 @@ class Recall:
     text: str
     confidence: float
     trace: Mapping[str, Any] = field(default_factory=dict)
+    used: tuple[str, ...] = ()
 
     def __iter__(self) -> Any:
         return iter(self.hits)

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import contextlib
 import json
 import time
 from typing import Any
@@ -90,12 +91,8 @@ def test_any_object_survives_prose_and_fences(value: dict[str, Any], before: str
 
 @given(st.text() | st.text('{}[]",: \\n\\u1ad8tf', max_size=60))
 def test_reading_json_gives_an_object_or_a_value_error(text: str) -> None:
-    try:
-        found = read_object(text)
-    except ValueError as error:
-        assert str(error)
-    else:
-        assert isinstance(found, dict)
+    with contextlib.suppress(ValueError):
+        assert isinstance(read_object(text), dict)
 
 
 def test_lone_surrogates_are_replaced_however_they_come() -> None:

@@ -244,7 +244,7 @@ PHRASINGS: dict[str, list[tuple[str, Gold]]] = {
     "months and years ago": [
         ("What did we talk about three months ago?", month(3)),
         ("Two months back, what were our topics?", month(2)),
-        ("A month ago we were discussing something. What?", between(lambda n: months_ago(1, n) - timedelta(15), lambda n: months_ago(1, n) + timedelta(16))),
+        ("A month ago we were discussing something. What?", month(1)),
         ("I think it was some four months ago that we discussed the house. What did we say?", month(4)),
         ("What did we chat about a couple of months ago?", month(2)),
         ("What did we discuss two years ago?", year(2)),

@@ -17,6 +17,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator
 from datetime import date, datetime, tzinfo
+from functools import lru_cache
 from pathlib import Path
 from typing import NamedTuple
 
@@ -173,14 +174,21 @@ def _speech(line: str) -> _Line | None:
     return _Line(match["name"].strip(), match["body"] or "", "", match["when"] or "")
 
 
+# Days and clocks repeat from line to line, and reading them is most of the work.
+_parsed = lru_cache(maxsize=1 << 14)(parse_time)
+
+
 def _time(day: str, clock: str, today: date | None, day_first: bool) -> datetime | None:
     if re.search(r"\d[.:]\d", clock):
         clock = re.sub(r"(?<=\d)\.(?=\d)", ":", clock) if day or today else clock
         clock = re.sub(r"([ap])\.?\s?m\.?", r"\1m", clock, flags=re.IGNORECASE)
-    year_first = re.match(r"\d{4}", day) is not None
-    if at := parse_time(f"{day} {clock}".strip(), day_first and not year_first):
+    if not day and (at := _parsed(clock)):  # the whole time, as in "[2023-05-08 13:56] Ann: ..."
         return at
-    return parse_time(f"{today.isoformat()} {clock}") if today and not day else None
+    if day:
+        began = _parsed(day, day_first and not re.match(r"\d{4}", day))
+        today = began.date() if began else None
+    struck = _parsed(f"2000-01-01 {clock}")
+    return datetime.combine(today, struck.timetz()) if today and struck else None
 
 
 def _turns(path: Path, begin: object, day_first: bool, zone: tzinfo, tally: Tally) -> Iterator[Turn]:

@@ -43,7 +43,7 @@ def count(path: Path) -> int | None:
         size = sum(f.stat().st_size for f in _files(path, Tally())) if path.is_dir() else path.stat().st_size
     except OSError:
         return None
-    return max(1, size // 600)
+    return max(1, size // 800)
 
 
 def read(path: Path, *, tally: Tally | None = None) -> Iterator[Turn]:

@@ -8,7 +8,6 @@ In-Reply-To chain. Attachments are named in ``meta``, not read.
 
 from __future__ import annotations
 
-import email
 import mailbox
 import re
 from collections.abc import Iterator
@@ -16,8 +15,9 @@ from datetime import datetime
 from email.errors import MessageError
 from email.header import decode_header, make_header
 from email.message import Message
+from email.parser import BytesParser
 from email.utils import parseaddr, parsedate_to_datetime
-from html.parser import HTMLParser
+from html import unescape
 from pathlib import Path
 from typing import Any
 
@@ -45,6 +45,9 @@ _OPENING = re.compile(
 _REPLY = re.compile(
     r"\s*-{3,}\s*(?:original message|ursprüngliche nachricht|message d'origine)\s*-{3,}\s*", re.IGNORECASE
 )
+_ESCAPED = re.compile(r"^>(?=>*From )", re.MULTILINE)  # how mbox files keep such a line from beginning a message
+_TAG = re.compile(r"/?([a-zA-Z][a-zA-Z0-9]*)")
+_HIDDEN = {"script", "style", "title"}
 _BLOCK = {"br", "p", "div", "li", "tr", "h1", "h2", "h3", "h4", "h5", "h6", "blockquote", "pre", "table"}
 
 
@@ -75,10 +78,12 @@ def read(path: Path, *, tally: Tally | None = None) -> Iterator[Turn]:
 
 
 def _messages(path: Path, box: mailbox.mbox, tally: Tally | None) -> Iterator[Message]:
+    """The messages; without a ``tally`` only their headers are parsed."""
+    parse = BytesParser().parsebytes
     try:
         for key in box.iterkeys():
             try:
-                yield email.message_from_bytes(box.get_bytes(key))
+                yield parse(box.get_bytes(key), headersonly=tally is None)
             except _FLAW:
                 if tally is not None:
                     tally.skip("unreadable message")
@@ -136,7 +141,8 @@ def _turn(message: Message, parents: dict[str, str]) -> Turn:
     except _FLAW:
         shown = name(shown)
     plain, marked, attached = _bodies(message)
-    body, quoted, signature = cut((plain or _words(marked)).replace("\r\n", "\n"))
+    written = _ESCAPED.sub("", (plain or _words(marked)).replace("\r\n", "\n"))
+    body, quoted, signature = cut(written)
     subject = _header(message, "Subject")
     meta: dict[str, Any] = {"message_id": own} if own else {}
     if thread:
@@ -202,35 +208,35 @@ def _is_utf8(data: bytes) -> bool:
     return True
 
 
-class _Words(HTMLParser):
-    """Collects what a reader of the page would see."""
-
-    def __init__(self) -> None:
-        super().__init__(convert_charrefs=True)
-        self.text: list[str] = []
-        self.hidden = 0
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.hidden += tag in ("script", "style", "title")
-        if tag in _BLOCK:
-            self.text.append("\n")
-
-    def handle_endtag(self, tag: str) -> None:
-        self.hidden -= tag in ("script", "style", "title") and self.hidden > 0
-        if tag in _BLOCK:
-            self.text.append("\n")
-
-    def handle_data(self, data: str) -> None:
-        if not self.hidden:
-            self.text.append(re.sub(r"\s+", " ", data))
-
-
 def _words(marked: str) -> str:
-    parser = _Words()
-    parser.feed(marked)
-    parser.close()
-    text = "\n".join(line.strip() for line in "".join(parser.text).split("\n"))
+    """What a reader of the page would see. Linear in its length, which the library's parser is not on broken pages."""
+    first, *tagged = marked.split("<")
+    words = [_flat(first)]
+    hidden, comment = "", False
+    for piece in tagged:
+        if comment or (not hidden and piece.startswith("!--")):
+            _, ended, text = piece.partition("-->")
+            comment = not ended
+            words.append(_flat(text))
+            continue
+        inside, closed, text = piece.partition(">")
+        match = _TAG.match(inside)
+        tag = match[1].lower() if match else ""
+        if hidden:
+            hidden = "" if tag == hidden and inside.startswith("/") else hidden
+        elif tag in _HIDDEN and closed and not inside.startswith("/"):
+            hidden = tag
+        elif not closed or not (match or inside.startswith(("!", "?", "/"))):
+            words.append(_flat(f"<{piece}"))
+            continue
+        if not hidden:
+            words += ["\n" * (tag in _BLOCK), _flat(text)]
+    text = "\n".join(line.strip() for line in "".join(words).split("\n"))
     return re.sub(r"\n{3,}", "\n\n", text).strip()
+
+
+def _flat(text: str) -> str:
+    return re.sub(r"\s+", " ", unescape(text))
 
 
 def cut(body: str) -> tuple[str, int, str]:

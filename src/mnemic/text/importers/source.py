@@ -35,6 +35,7 @@ ENCODING = "save it as UTF-8 (for example: iconv -f WINDOWS-1252 -t UTF-8 old > 
 DAMAGED = "the file is damaged or not fully downloaded: get it again"
 _DAMAGE = (OSError, EOFError, zlib.error, lzma.LZMAError, struct.error, zipfile.BadZipFile, NotImplementedError,
            RuntimeError, ValueError, OverflowError, LookupError, MemoryError)  # fmt: skip
+_AFTER = tuple(" \t\n\r,]")
 _SPACE = re.compile(r"[ \t\n\r]*")
 
 
@@ -146,15 +147,15 @@ def documents(path: Path, wanted: re.Pattern[str], what: str) -> Iterator[Iterat
                     if entry.flag_bits & 1:
                         raise fail(path, entry.filename, "it is encrypted", "unpack it and import the file inside")
                     try:
-                        raw = stack.enter_context(archive.open(entry))
+                        member = stack.enter_context(archive.open(entry))
                     except _DAMAGE as error:
                         raise fail(path, entry.filename, f"it cannot be read ({error})", DAMAGED) from None
-                    yield entry.filename, io.BufferedReader(_Guarded(raw, path, entry.filename, budget), CHUNK)
+                    yield entry.filename, io.BufferedReader(_Guarded(member, path, entry.filename, budget), CHUNK)
 
             yield members()
             return
         try:
-            raw = stack.enter_context(path.open("rb"))
+            raw: IO[bytes] = stack.enter_context(path.open("rb"))
             if packed := head[:2] == b"\x1f\x8b":
                 raw = cast(IO[bytes], stack.enter_context(gzip.GzipFile(fileobj=raw)))
         except OSError as error:
@@ -242,15 +243,19 @@ def _value(window: _Characters) -> Any:
             value, end = decoder.raw_decode(window.text, window.pos)
         except json.JSONDecodeError as error:
             # What fails close to the end of the window may be whole once more of it is read; the rest is an error.
-            if (error.msg.startswith("Unterminated") or error.pos > len(window.text) - 32) and window.more():
+            where, left = window.where(error.pos), window.text[error.pos :]
+            open_text = error.msg.startswith("Unterminated")
+            if (open_text or len(left) < 32) and window.more():
                 continue
-            what = "the file ends in the middle of a value" if window.ended else f"this is not JSON ({error.msg})"
-            raise fail(window.path, window.where(error.pos), what, DAMAGED) from None
+            half = open_text or any(literal.startswith(left.strip()) for literal in ("true", "false", "null"))
+            what = "the file ends in the middle of a value" if half else f"this is not JSON ({error.msg})"
+            raise fail(window.path, where, what, DAMAGED) from None
         except RecursionError:
             raise fail(window.path, window.where(), "the JSON is nested too deeply", DAMAGED) from None
         except ValueError as error:
             raise fail(window.path, window.where(), f"this JSON cannot be read ({error})", DAMAGED) from None
-        if end < len(window.text) or not window.more():  # a number at the end of the window may go on
+        # "1e" at the end of the window reads as 1 until the exponent is there.
+        if window.text[end : end + 1] in _AFTER or len(window.text) - end > 4 or not window.more():
             window.pos = end
             return value
 

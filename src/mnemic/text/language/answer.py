@@ -198,7 +198,7 @@ def _candidates(question: str, ask: Ask, hits: Sequence[Hit], now: datetime | No
     # Round weights: to halve or double any but the rank's moves evidence found and token F1 by about a point.
     for place, ((hit, texts), found) in enumerate(zip(split, stems, strict=True)):
         around = set().union(*found) | asked_before.get(hit.n, set()) & wanted
-        base = 0.4 * sum(share[stem] for stem in around if stem in share) + 0.5 / (1 + place)
+        base = 0.4 * sum(share[stem] for stem in around if stem in share) + 0.25 / (1 + place)
         base += 0.2 if named == {hit.speaker} else 0.0
         base += 0.2 * lean * age.get(hit.n, 0.0)
         base += 0.3 if hit.at and any(start <= hit.at < end for start, end in spans) else 0.0
@@ -206,8 +206,8 @@ def _candidates(question: str, ask: Ask, hits: Sequence[Hit], now: datetime | No
             matched = {stem: share[stem] for stem in own}
             cover = sum(matched.values())
             score = base + cover + 0.5 * has_cue(ask, text, known)
-            score += 0.6 * cover if hit.kind in _STATEMENTS else 0.0
-            score -= 0.7 * text.endswith(("?", "？")) + 0.3 * is_aside(text)
+            score += 0.5 * cover if hit.kind in _STATEMENTS else 0.0
+            score -= 1.0 * text.endswith(("?", "？")) + 0.3 * is_aside(text)
             pieces.append(_Piece(hit, text, score, matched))
     return pieces
 
@@ -242,16 +242,14 @@ def _choose(pieces: Sequence[_Piece], limit: int) -> list[_Piece]:
     """The best piece, and as many others as bring nearly as much beyond what is said already. Ties: as ranked."""
     chosen: list[_Piece] = []
     said: set[str] = set()
-    told: set[str] = set()
     rest = list(pieces)
     while rest and len(chosen) < limit:
         best = max(rest, key=lambda piece: _gain(piece, said))
-        if chosen and (_gain(best, said) < 0.8 * chosen[0].score or not best.matched.keys() - said):
+        if chosen and _gain(best, said) < 0.8 * chosen[0].score:
             break
         chosen.append(best)
         said |= best.matched.keys()
-        told.add(best.text.casefold())
-        rest = [piece for piece in rest if piece.text.casefold() not in told]
+        rest = [piece for piece in rest if piece.matched.keys() - said]
     return chosen
 
 

@@ -1,201 +1,72 @@
 """Facts from conversation turns by rule: who lives where, works at what, likes what, and since when. English, no model.
 
 A rule is a pattern and the words it cannot match without. A turn is cut into sentences, and a sentence is tried only
-on the rules whose words it has. What a match must survive decides the precision: no negation, condition, report or
-question before it, no quotation around it, no joke after it. What is not clearly said is not extracted.
+on the rules whose words it has (:mod:`mnemic.text.steps.relations`). What a match must survive decides the
+precision: no negation, condition, report or question before it, no quotation around it, no joke after it.
 
-Relations: ``lives_in``, ``from``, ``works_at``, ``job``, ``age``, ``birthday``, ``name``, ``phone``, ``status`` (single,
-dating, engaged, married, separated, divorced, widowed), ``status:health`` (pregnant), ``status:work`` (retired),
-``partner``, ``has_<relative>``, ``studies``, ``owns``, ``pet``, ``likes``, ``dislikes``, ``favourite:<thing>``, ``prefers``
-and ``prefers:<domain>``, ``diet``, ``allergy``, ``plans``, ``did`` (a dated event).
+Relations: ``lives_in``, ``from``, ``works_at``, ``job``, ``age``, ``birthday``, ``name``, ``phone``, ``status``
+(single, dating, engaged, married, separated, divorced, widowed), ``status:health`` (pregnant), ``status:work``
+(retired), ``partner``, ``has_<relative>``, ``studies``, ``owns``, ``pet``, ``likes``, ``dislikes``,
+``favourite:<thing>``, ``prefers`` and ``prefers:<domain>``, ``diet``, ``allergy``, ``plans``, ``did`` (a dated event).
 """
 
 from __future__ import annotations
 
 import re
-import unicodedata
 from collections.abc import Iterator
-from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
-from mnemic.text.steps.relations import KIN, PARTNERS, PARTS, PLACE, TIME_WORDS, Rule, rules
+from mnemic.text.steps.questions import count_of, domain_of, relation_of, same_value
+from mnemic.text.steps.relations import NOT_NAMES, PARTNERS, PLACE, TIME_WORDS, Rule, rules
+from mnemic.text.steps.wording import Fact
 
-_FUNCTIONAL = frozenset("lives_in from works_at job age birthday name phone partner diet".split())
-_DATED = frozenset("lives_in works_at job status partner studies owns pet plans did age".split())
+__all__ = ["Fact", "extract", "relation_of", "same_value"]
 
-
-@dataclass(frozen=True, slots=True)
-class Fact:
-    """One thing said to be so. ``text`` is a readable sentence; ``sentence`` the span of the turn it came from.
-
-    ``start`` is where the time expression said with it begins (for an ending: usually when it ended) and ``None``
-    when none was said. Of a ``functional`` relation a subject has one value at a time: the newer supersedes the older.
-    ``ended`` says that it is over; ``confidence`` lies between 0 and 1.
-    """
-
-    subject: str
-    relation: str
-    value: str
-    text: str
-    sentence: tuple[int, int]
-    start: datetime | None
-    ended: bool
-    functional: bool
-    confidence: float
-
-
-# --- What a match must survive -----------------------------------------------------------------------------------
-
-_END = re.compile(r"[.!?…]+[\"”')\]]*\s+|\s*\n\s*")
+_LONG = 600  # characters; a longer sentence is pasted text, not talk
+_END = re.compile(r"(?<![.!?…])[.!?…]++[\"”')\]]{0,3}\s++|\n\s*+")
 _ABBREVIATION = re.compile(r"\b(?:Mr|Mrs|Ms|Dr|St|Prof|vs|e\.g|i\.e|etc|approx)\.\s+\Z")
-_WORD = re.compile(r"[a-zé]+(?:'[a-z]+)?|\d+(?:st|nd|rd|th)?")
-_CLAUSE = re.compile(r"[,;:—–(]\s*| - |\b(?:but|and|so|because|although|though|since|until|before|after|plus)\b ")
-_HEDGE = re.compile(
-    r"\b(?:if|unless|when|whenever|whether|wish\w*|hop(?:e|ed|ing)|maybe|perhaps|imagin\w+|pretend\w*|suppos\w+|dream\w*|thought|think"
-    r"|wonder\w*|said|says|say|saying|tell\w*|told|ask\w*|asks|not|never|would|should|could|might|as though|like|claim\w*|joke\w*|once"
-    r"|what|how|where|why|who|which|that|whatever|almost|nearly|feel|feels|felt|believe\w*|remember|guess|doubt)\b|n't\b",
+_WORD = re.compile(r"[a-zé]+(?:'[a-z]+)?")
+_NUMBER = re.compile(r"\d+[a-z]*")
+_FICTION = re.compile(
+    r"\s*(?:please )?(?:can you |could you )?(?:act as|you are|imagine|pretend|write|rewrite|rephrase|paraphrase"
+    r"|translate|proofread|edit|summari[sz]e|role-?play|correct|improve this|once upon|continue|fix|complete the)\b",
     re.I,
-)
-_ASKS = r"(?:can|could|do|does|did|what|what's|how|would|will|any|is|are|where|which|who|should|have|has|got|when|why|may|might)"
-_ASKED = re.compile(rf"\s*(?:(?:and|but|so|oh|well|hey|wait|also|then)\b,? )*{_ASKS}\b", re.I)
-_ASKS_NEXT = re.compile(
-    rf"(?:[,;:—–]| -| and| so| but)\s+(?:(?:and|but|so) )?(?:{_ASKS}|(?:I'm|I was|was|I am) (?:wondering|curious))\b"
 )
 _JOKE = re.compile(r"\b(?:just kidding|kidding|jk|joking|in my dreams|i wish|not really|as if)\b", re.I)
-_FICTION = re.compile(
-    r"\s*(?:please )?(?:can you |could you )?(?:act as|you are|imagine|pretend|write|rewrite|rephrase|paraphrase|translate|proofread|edit|summari[sz]e"
-    r"|role-?play|correct|improve this|once upon|continue|fix|complete the)\b",
-    re.I,
-)
-_CUT = re.compile(
-    r"\s+(?:and (?:I|we|it|they|he|she|my|then|am|was|want|have|need|that|can|would)\b|but|because|cause|so(?! much)|when(?:ever)?|while|which"
-    r"|who|that|since|if|as|although|though|even|after|before|until|where|than|over|rather than|instead|lately|these days|right now|at the moment"
-    r"|too|as well|a lot|so much|very much|any ?more|tbh|lol|is|was|are|were|has|since|though|then|or (?:anything|something)|to get|to help)\b.*",
-    re.S,
-)
-_VAGUE = re.compile(
-    r"(?:it|that|this|these|those|them|him|her|you|your|yours|how|what|when|where|why|both|all|every|everything|anything|something|one|ones|some|any"
-    r"|each|most|is|was|my|our|his|their|its|and|or|about|of|in|on|at|for|with|from|by|as|so|more|here|there|such|a|an|to (?:be|think|know|see|hear"
-    r"|say|learn|try|get|have|find|keep|make|explore|do|go|share|add|include|use|start|focus|book|schedule)|hearing|seeing|knowing|being|having"
-    r"|learning|getting|chatting|talking|doing|going|trying|using|working|sharing|helping|the(?! (?:beach|ocean|mountains|outdoors|sea|snow|rain|cold"
-    r"|heat|countryside|woods|forest|desert)\b))\b",
-    re.I,
-)
-_NOT_NAMES = frozenset(
-    "He She It They This That There Who Everyone Everybody Nobody Somebody Someone Anyone What When Where How Why Which Life Work Home"
-    " Here Now Then Today Tomorrow Yesterday And But Also Just Really Yeah Yes Yep Nope Not The You Your His Her Their Our One All Both"
-    " Some Most Many Each Every Thanks Thank Wow Hey Hi Hello Well Sounds Monday Tuesday Wednesday Thursday Friday Saturday Sunday"
-    " January February March April May June July August September October November December Mom Dad Mum Christmas Easter Day Even Another".split()
-)
-_GENERIC = frozenset("part thing things way moment memory aspect time one ones place to bit feature".split())
-_GIFT = re.compile(r"\b(?:gift|present|tickets?|for (?:my|her|him|the|our|a|his|their|them)|flight)\b")
-_DOMAINS = {
-    "drink": "coffee tea decaf espresso beer wine water juice latte cappuccino matcha soda whisky whiskey smoothies ginger alcohol caffeine milk",
-    "time of day": "morning mornings evening evenings night nights afternoon afternoons",
-    "animal": "cat cats dog dogs",
-    "landscape": "beach beaches mountain mountains city countryside",
-    "transport": "train trains driving flying cycling walking bus car bike",
-    "reading": "paperback paperbacks audiobooks ebooks e-books hardcover hardcovers kindle",
-    "seat": "aisle window",
-}
-_DOMAIN = {word: domain for domain, words in _DOMAINS.items() for word in words.split()}
-_SAY = {  # how a relation is put in words, and how when it is over
-    "lives_in": ("lives in {v}", "no longer lives in {v}"),
-    "from": ("is from {v}", ""),
-    "works_at": ("works at {v}", "no longer works at {v}"),
-    "job": ("works as {a}", "no longer works as {a}"),
-    "age": ("is {v} years old", ""),
-    "birthday": ("was born on {v}", ""),
-    "name": ("is called {v}", ""),
-    "phone": ("has the phone number {v}", ""),
-    "partner": ("is with {v}", ""),
-    "studies": ("studies {v}", ""),
-    "owns": ("has {v}", ""),
-    "pet": ("has a pet: {v}", ""),
-    "likes": ("likes {v}", "no longer likes {v}"),
-    "dislikes": ("dislikes {v}", ""),
-    "prefers": ("prefers {v}", "no longer prefers {v}"),
-    "diet": ("eats {v}", "no longer eats {v}"),
-    "allergy": ("is allergic to {v}", ""),
-    "did": ("{v}", ""),
-}
-_THEIRS = {
-    "my": "their",
-    "our": "their",
-    "me": "them",
-    "us": "them",
-    "i": "they",
-    "we": "they",
-    "myself": "themselves",
-    "i'm": "they're",
-}
-_FOODS = frozenset("meat fish pork beef seafood dairy gluten shellfish".split()) | {"red meat"}
-_LOOSE = re.compile(
-    r"(?:\s(?:now|today|again|here|really|right|still|just|lately|recently|and|or|to|of|in|on|at|with|for|the|an?|by|from|my))+$"
-)
-_BREAK = re.compile(r";| but | so | because |,? and (?=(?:I|we|my)\b)|, (?=(?:I|we|my)\b)")
-_YES = r"(?:oh,? )?(?:yes|yeah|yep|yup|i did|i do)\b"
-_OPENING = r"(?:(?:oh|well|yes|yeah|i'm|i am|still|currently|now|just|living|based|it's|i live|i work),? )*"
-_ANSWERS = tuple(
-    (relation, re.compile(question, re.I), re.compile(reply))
-    for relation, question, reply in (
-        (
-            "lives_in",
-            r"\bwhere (?:do you live|are you (?:living|based))",
-            rf"(?i:{_OPENING}(?:in|near)) (?P<v>{PLACE})(?=[.,!]|$)",
-        ),
-        ("works_at", r"\bwhere do you work\b", rf"(?i:{_OPENING}(?:at|for)) (?P<v>{PLACE})(?=[.,!]|$)"),
-        ("age", r"\bhow old are you\b", rf"(?i:{_OPENING})(?P<v>[1-9]\d)(?=[.,!]|$)"),
-        ("name", r"\bwhat(?:'s| is) your name\b", rf"(?i:{_OPENING})(?P<v>[A-Z][a-z]+)(?=[.,!]|$)"),
-        (
-            "lives_in",
-            rf"\b(?:did you|have you)(?: finally| already)? moved? to (?P<v>(?-i:{PLACE}))\?",
-            rf"(?i:{_YES})",
-        ),
-        ("lives_in", rf"\bdo you (?:still )?live in (?P<v>(?-i:{PLACE}))\?", rf"(?i:{_YES})"),
-    )
-)
-
-
-# --- Extraction --------------------------------------------------------------------------------------------------
-
-_LONG = 600  # a longer sentence is pasted text, not talk
 
 
 def extract(text: str, *, speaker: str | None, said: datetime | None, previous: str | None = None) -> list[Fact]:
     """The facts that ``speaker`` states in ``text``, in order; empty when none is clear. Never raises.
 
-    ``said`` anchors relative times ("last month"); without it no fact has a ``start``. ``previous`` is the turn
-    before: a plain answer to "Where do you live?" counts as said in full.
+    ``said`` anchors relative times ("last month"); without it no fact has a ``start`` and no events are read.
+    ``previous`` is the turn before: a plain answer to "Where do you live?" counts as said in full.
     """
     if _FICTION.match(text):
         return []
     text = text.replace("’", "'")
     me = speaker or "the speaker"
-    facts = [] if previous is None else _answer(text, me, previous)
+    facts = _answer(text, me, previous) if previous else []
     index = rules()
     for start, end in _sentences(text):
         if end - start > _LONG:
             continue
         sentence = text[start:end]
-        words = {_stamp(word) for word in _WORD.findall(sentence.lower())}
+        words = {*_WORD.findall(sentence.lower()), *map(_stamp, _NUMBER.findall(sentence))}
         called = {number: rule for word in words & index.keys() for number, rule in index[word]}
-        if not called:
-            continue
-        here: list[tuple[Fact, int, int]] = []
+        anchor = said if words & TIME_WORDS else None
+        taken: list[tuple[str, int, int]] = []
         for _, rule in sorted(called.items()):
-            if rule.when and (said is None or not words & TIME_WORDS):
+            if rule.when and anchor is None:
                 continue
             for match in rule.pattern.finditer(sentence):
-                if rule.relation in ("did", "plans") and any(a < match.end() and match.start() < b for _, a, b in here):
+                if _taken(rule, match, taken) or not _clear(match) or _quoted(text, start + match.start()):
                     continue
-                if _clear(match) and not _quoted(text, start + match.start()):
-                    here += [(fact, *match.span()) for fact in _facts(rule, match, me, said, words, (start, end))]
-        facts += [fact for fact, _, _ in here]
+                found = list(_facts(rule, match, me, anchor, said, (start, end)))
+                taken += [(rule.relation, *match.span())] if found else []
+                facts += found
     if facts and _JOKE.search(text):
         return []
-    unique = {(fact.subject, fact.relation, fact.value.lower(), fact.ended): fact for fact in reversed(facts)}
-    return list(reversed(unique.values()))
+    return list({(fact.subject, fact.relation, fact.value.lower(), fact.ended): fact for fact in facts}.values())
 
 
 def _sentences(text: str) -> Iterator[tuple[int, int]]:
@@ -209,168 +80,297 @@ def _sentences(text: str) -> Iterator[tuple[int, int]]:
         yield start, len(text)
 
 
-def _stamp(word: str) -> str:
-    """A word as the rules know it: contractions lose their tail, years and days are all alike."""
-    if word[0].isdigit():
-        return "0year" if len(word) == 4 and word[:2] in ("19", "20") else "0day" if word[-1].isalpha() else word
-    return word
+def _stamp(number: str) -> str:
+    """A number as the rules know it: a year, an age, a day of the month."""
+    if not number.isdigit():
+        return "0day"
+    return "0year" if len(number) == 4 and number[:2] in ("19", "20") else "0age" if len(number) == 2 else number
+
+
+# --- What a match must survive -----------------------------------------------------------------------------------
+
+_CLAUSE = re.compile(r"[,;:—–(]\s*| - |\b(?:but|and|so|because|although|though|since|until|before|after|plus)\b ")
+_HEDGE = re.compile(
+    r"\b(?:if|unless|when|whenever|whether|wish\w*|hop(?:e|ed|ing)|maybe|perhaps|imagin\w+|pretend\w*|suppos\w+"
+    r"|dream\w*|thought|think|wonder\w*|said|says|say|saying|tell\w*|told|ask\w*|not|never|would|should|could"
+    r"|might|as though|like"
+    r"|claim\w*|joke\w*|once|what|how|where|why|who|which|that|whatever|almost|nearly|feel|feels|felt|believe\w*"
+    r"|remember"
+    r"|guess|doubt)\b|n't\b|\bone of $",
+    re.I,
+)
+_REPORT = re.compile(r"\b(?:says?|said|tells?|told)\b[^,;:]{0,20}[,:] *\Z")
+_ASKS = (
+    r"(?:can|could|do|does|did|what|what's|how|would|will|any|is|are|where|which|who|should|have|has|got|when|why|may"
+    r"|might)"
+)
+_ASKED = re.compile(rf"\s*(?:(?:and|but|so|oh|well|hey|wait|also|then)\b,? )*{_ASKS}\b", re.I)
+_ASKS_NEXT = re.compile(
+    rf"(?:[,;:—–]| -| and| so| but)\s+(?:(?:and|but|so) )?(?:{_ASKS}|(?:I'm|I was|was|I am) (?:wondering|curious))\b"
+)
+_LEADS = TIME_WORDS | set(
+    "and but so because since way then also now lately actually well yeah yes yep no oh anyway honestly okay ok plus"
+    " or though first second finally as before after until although while currently luckily sadly fortunately"
+    " unfortunately usually sometimes later often hi hey ever only personally generally both past days back".split()
+)
 
 
 def _clear(match: re.Match[str]) -> bool:
     """Whether the clause asserts what the pattern found: no condition, report, question or negation over it."""
-    sentence, start = match.string, match.start()
+    sentence, start, groups = match.string, match.start(), match.groupdict()
     head = sentence[:start]
     for boundary in _CLAUSE.finditer(head):
         head = sentence[boundary.end() : start]
-    if _HEDGE.search(head) or _ASKED.match(head):
+    if _HEDGE.search(head) or _ASKED.match(head) or _REPORT.search(sentence, 0, start - len(head)):
         return False
-    name = match.groupdict().get("name")
-    if name and (name in _NOT_NAMES or head.strip()):
+    lead = head.split()[-1:]
+    if groups.get("i") and lead and lead[0].isalpha() and lead[0].lower() not in _LEADS:
+        return False  # "the car I bought", "things I love"
+    if groups.get("name") and (groups["name"] in NOT_NAMES or head.strip()):
         return False
-    return not sentence.rstrip("\"”') \n").endswith("?") or bool(_ASKS_NEXT.search(sentence, match.start()))
+    return not sentence.rstrip("\"”') \n").endswith("?") or bool(_ASKS_NEXT.search(sentence, start))
 
 
 def _quoted(text: str, at: int) -> bool:
-    """Inside double quotes of its line, in a quoted line (``>``) or a code block."""
-    line = text.rfind("\n", 0, at) + 1
-    before = text[max(line, at - 1000) : at]
+    """Inside double quotes of its line, or in a quoted line (``>``)."""
+    before = text[max(0, at - 1000) : at].rsplit("\n", 1)[-1]
     return before.startswith(">") or before.count('"') % 2 == 1 or before.count("“") > before.count("”")
 
 
-def _facts(
-    rule: Rule, match: re.Match[str], me: str, said: datetime | None, words: set[str], span: tuple[int, int]
-) -> Iterator[Fact]:
-    found = match.groupdict()
-    relation, value = rule.relation, _tidy(found.get("v") or "")
-    start, timed = _when(match, said) if relation in _DATED and words & TIME_WORDS else (None, None)
-    if timed and relation in ("did", "plans"):
-        value = _tidy(_without(match, timed))
-    ahead = bool(start and said and start > _aware(said))
-    if (rule.when == "past" and (ahead or timed is None)) or (rule.when == "future" and not ahead):
-        return
-    relation, value = _named(relation, value, found)
-    if not value or not relation:
-        return
-    kin, name = found.get("kin"), found.get("name") or found.get("kname")
-    if name in _NOT_NAMES:
-        return
-    subject = name or (f"{me}'s {kin}" if kin else me)
-    if kin and name:
-        yield _fact(me, f"has_{kin}", name, span, None, False, rule.confidence)
-    if ahead and relation not in ("plans", "did"):
-        start = None
-    yield _fact(subject, relation, value, span, start, rule.ended, rule.confidence)
-    if relation[4:] in PARTNERS and relation[:4] == "has_":
-        yield _fact(me, "partner", value, span, None, False, rule.confidence)
-
-
-def _named(relation: str, value: str, found: dict[str, str | None]) -> tuple[str, str]:
-    """The relation in full and its value as stored; an empty value is no fact."""
-    bare = re.sub(r"^(?:the|an?|all that|all those|all the|all) ", "", value, flags=re.I)
-    if relation in ("likes", "dislikes"):
-        return relation, "" if _VAGUE.match(value) else value
-    if relation == "favourite":
-        thing = (found["thing"] or "").lower().strip()
-        return f"favourite:{thing}", "" if _VAGUE.match(bare) or not _GENERIC.isdisjoint(thing.split()) else value
-    if relation in ("prefers", "unlikes"):
-        domain = next((_DOMAIN[word] for word in re.findall(r"[\w-]+", value.lower()) if word in _DOMAIN), None)
-        if relation == "unlikes":
-            told = found.get("verb")
-            relation = f"prefers:{domain}" if domain == "drink" or "drink" in (told or "") else "likes"
-            return relation.replace("None", "drink"), bare if (told or domain) and not _VAGUE.match(bare) else ""
-        return f"prefers:{domain}" if domain else "prefers", "" if _VAGUE.match(bare) else value
-    if relation == "has":
-        kin = {"children": "child", "kid": "child", "grandchildren": "grandchild"}.get(found["rel"] or "", found["rel"])
-        return f"has_{kin}", "" if value in _NOT_NAMES else value
-    if relation == "owns" and _GIFT.search(value):
-        return relation, ""
-    if relation == "diet" and re.match(r"[Ii]\b", found.get("i") or "") and value in _FOODS:
-        return relation, f"no {value}"
-    if relation in ("lives_in", "works_at", "from", "name", "partner") and value in _NOT_NAMES:
-        return relation, ""
-    return relation, value
-
-
-def _when(match: re.Match[str], said: datetime | None) -> tuple[datetime | None, tuple[int, int] | None]:
-    """Start and span (in the sentence) of the time expression nearest to the match, inside its clause."""
-    if said is None:
-        return None, None
-    from mnemic.text.steps.dates import resolve
-
-    sentence, start, end = match.string, match.start(), match.end()
-    low = max((m.end() for m in _BREAK.finditer(sentence, 0, start)), default=0)
-    after = _BREAK.search(sentence, end)
-    high = after.start() if after else len(sentence)
-    mentions = [m for m in resolve(sentence[low:high], said) if m.certainty >= 0.5]
-    if not mentions:
-        return None, None
-    near = min(mentions, key=lambda m: max(low + m.start - end, start - low - m.end, 0))
-    at = near.range.start
-    return (at if at.year > 1 else None), (low + near.start, low + near.end)
-
-
-def _without(match: re.Match[str], timed: tuple[int, int]) -> str:
-    """The value less the time expression in it and the preposition before that."""
-    (a, b), (start, end) = match.span("v"), timed
-    if end <= a or b <= start:
-        return match["v"]
-    before = re.sub(
-        r"(?:\s(?:on|in|at|for|by|during|around|about|this|the|just|back))+\s*$", "", match.string[a : max(a, start)]
+def _taken(rule: Rule, match: re.Match[str], taken: list[tuple[str, int, int]]) -> bool:
+    """Whether a better rule has read these words: the same relation, or any before an event or a plan."""
+    return any(
+        start < match.end() and match.start() < end and (relation == rule.relation or rule.relation in ("did", "plans"))
+        for relation, start, end in taken
     )
-    return f"{before.rstrip()} {match.string[min(b, end) : b].lstrip()}"
 
 
-def _aware(at: datetime) -> datetime:
-    return at if at.tzinfo else at.replace(tzinfo=UTC)
+# --- From a match to facts ---------------------------------------------------------------------------------------
+
+_DATED = frozenset("lives_in works_at job status partner studies owns pet plans did age prefers unlikes".split())
+_CUT = re.compile(  # where a value ends at the latest
+    r"\s+(?:and (?:I|we|it|they|he|she|my|then|am|was|wanted|considering|looking|trying|wondering|want|have|need|that"
+    r"|can|would)\b|-+ .*|but|because|so(?! much)|when(?:ever)?|while|which|who|that (?:I|we|he|she|it|they|you|my"
+    r"|is|was"
+    r"|are|were|has|had|have|can|will|would|\w+s|\w+'\w+)|what|how|since|if|as|although|though|even|after|before"
+    r"|until|where"
+    r"|than|rather than|instead|lately|these days|right now|at the moment|too|as well|a lot(?! of)|so much|very much"
+    r"|any ?more|tbh|lol|is|was|are|were|has|then|or (?:anything|something)|to get|to help)\b.*",
+    re.S,
+)
+_LOOSE = re.compile(
+    r"(?:\s(?:soon|now|today|again|here|really|right|still|just|lately|recently|and|or|to|of|in|on|at|with|for|the"
+    r"|an?|by"
+    r"|from|my))+$"
+)
+_VAGUE = re.compile(  # nothing that would still mean something without the turns around it
+    r"(?:hers|theirs|it|that|this|these|those|them|him|her|you|your|yours|how|what|when|where|why|both|all|every"
+    r"|everything|anything|something|one|ones|some|any|each|most|is|was|my|our|his|their|its|and|or|about|of|in|on"
+    r"|at|for|with|from"
+    r"|by|as|so|more|here|there|such|a|an|to (?:be|think|know|see|hear|say|learn|try|get|have|find|keep|make"
+    r"|explore|do|go"
+    r"|share|add|include|use|start|focus|book|schedule)|hearing|seeing|knowing|being|having|learning|getting"
+    r"|making sure"
+    r"|chatting|talking|doing|going|trying|using|working|sharing|helping"
+    r"|the(?! (?:beach|ocean|mountains|outdoors|sea|snow|rain|cold|heat|countryside|woods|forest|desert)\b))\b",
+    re.I,
+)
+_DANGLING = re.compile(
+    r"\b(?:(?:it|them|him|this|that|these|those|you|your)\b(?! (?:year|month|week|fall|summer|spring|winter))"
+    r"|her$|one\\b(?! (?:of|day|hour|week|month|year)))",
+    re.I,
+)
+_BARE = re.compile(  # a verb without an object, or with one that points elsewhere
+    r"\w+(?: (?:up|off|out|on|in|over|back|around|to))?"
+    r"(?: (?:it|that|this|them|these|those|so|him|her|you|one|some|something)\b"
+    r"| (?:\d+|two|three|four|five|a few(?: more)?)$|$)"
+)
+_OPEN = re.compile(r"\b(?:it|them|him|her|that|this|those|there|do)$|\b(?:with|from|to|of) (?:it|them|him|her)\b")
+_GENERIC = frozenset("part thing things way moment memory aspect time one ones place to bit feature".split())
+_GIFT = re.compile(r"\b(?:gift|present|one|your|tickets?|for (?:my|her|him|the|our|a|his|their|them)|flight)\b")
+_PET = re.compile(r"(?:,? (?:named|called)|'s name is|'s named| is (?:named|called)|,)? (?=[A-Z])")
+_FIRMS = frozenset("Software Company Inc Corporation Corp Ltd Bank University Magazine Group Associates".split())
+_FOODS = frozenset("meat fish pork beef seafood dairy gluten shellfish".split()) | {"red meat"}
+_CHILD = {"children": "child", "kid": "child", "grandchildren": "grandchild"}
+
+
+def _facts(
+    rule: Rule, match: re.Match[str], me: str, anchor: datetime | None, said: datetime | None, span: tuple[int, int]
+) -> Iterator[Fact]:
+    """The facts of one match; none when its value is vague or its time does not fit the rule.
+
+    ``anchor`` is ``said`` where the sentence has a time word.
+    """
+    groups, relation = match.groupdict(), rule.relation
+    start, timed = None, None
+    if anchor and relation in _DATED and not (relation == "pet" and not groups.get("i")):
+        start, timed = _when(
+            match, anchor, plan=relation == "plans" and not groups["v"].startswith(("signed", "enrolled", "registered"))
+        )
+    ahead = bool(start and said and start > _aware(said))
+    if (rule.when == "past" and (ahead or not start)) or (rule.when == "future" and not ahead):
+        return
+    if ahead and relation != "plans":
+        start = None
+    if said and not start and not timed:
+        start = _since(match, said)
+    if relation == "pet":
+        value = _PET.sub(" named ", match["v"], count=1)
+    else:
+        value = _tidy(_without(match, timed))
+    relation, value = _named(relation, value, groups)
+    kin, name = groups.get("kin"), groups.get("name") or groups.get("kname")
+    if not value or name in NOT_NAMES:
+        return
+    yield Fact.of(name or (f"{me}'s {kin}" if kin else me), relation, value, span, start, rule.ended, rule.confidence)
+    if kin and name:
+        relation, value = f"has_{kin}", name
+        yield Fact.of(me, relation, value, span, confidence=rule.confidence)
+    if relation.startswith("has_") and relation[4:] in PARTNERS and value[:1].isupper():
+        yield Fact.of(me, "partner", value, span, confidence=rule.confidence)
+
+
+def _named(relation: str, value: str, groups: dict[str, str | None]) -> tuple[str, str]:
+    """The relation in full and its value as stored; an empty value is no fact."""
+    bare = re.sub(r"^(?:all (?:that|those|the)|the|an?|all) ", "", value, flags=re.I)
+    match relation:
+        case "likes" | "dislikes":
+            return relation, "" if _VAGUE.match(value) or _DANGLING.search(value) else value
+        case "did" | "plans":
+            vague = _BARE.match(value) or _OPEN.search(value) if relation == "did" else _DANGLING.search(value)
+            return relation, "" if vague or " " not in value else value
+        case "favourite":
+            thing = (groups["thing"] or "").lower().strip()
+            return f"favourite:{thing}", "" if _VAGUE.match(bare) or _GENERIC & set(thing.split()) else value
+        case "prefers":
+            value = re.sub(r"(?<=\w) (?:over|to|than|rather) .*", "", value)
+            domain = domain_of(value) if value.count(" ") < 4 else None
+            return f"prefers:{domain}" if domain else relation, "" if _VAGUE.match(bare) else value
+        case "unlikes":
+            verb, domain = (groups.get("verb") or "").strip(), domain_of(bare)
+            relation = "prefers:drink" if domain == "drink" or verb.startswith("drink") else "likes"
+            return relation, bare if (verb or domain) and not _VAGUE.match(bare) else ""
+        case "has":
+            kin = groups["rel"] or ""
+            return f"has_{_CHILD.get(kin, kin)}", "" if value in NOT_NAMES else value
+        case "owns":
+            return relation, "" if _GIFT.search(value) else re.sub(r" and (?!an?\b|\d|two|three|some).*", "", value)
+        case "from" if value.split(" ")[-1] in _FIRMS:
+            return relation, ""
+        case "works_at" if value in ("a company", "the company"):
+            return relation, ""
+        case "allergy" | "studies":
+            return relation, "" if _DANGLING.search(value) else value
+        case "job" if value == "my notice":
+            return relation, "job"
+        case "status" if value == "broke up":
+            return relation, "single"
+        case "diet" if value in _FOODS:
+            return relation, f"no {value}"
+    return relation, "" if value in NOT_NAMES else value
 
 
 def _tidy(value: str) -> str:
     value = _CUT.sub("", value)
     while (less := _LOOSE.sub("", value.strip(" -'\"*_~^&/\\"))) != value:
         value = less
-    return re.sub(r"\s+", " ", value)
+    value = re.sub(r"\s+", " ", re.sub(r"\s[-–]\s?\d+$", "", value))
+    return value + '"' if value.count('"') % 2 else value
 
 
-def _fact(
-    subject: str,
-    relation: str,
-    value: str,
-    span: tuple[int, int],
-    start: datetime | None,
-    ended: bool,
-    confidence: float,
-) -> Fact:
-    base, _, detail = relation.partition(":")
-    functional = base in _FUNCTIONAL or base in ("status", "favourite") or bool(base == "prefers" and detail)
-    told = " ".join(_THEIRS.get(word.lower(), word) for word in value.split(" "))
-    if base == "has" or base.startswith("has_"):
-        said = f"'s {base[4:]} is {told}" if value[:1].isupper() else f" has {told}"
-    elif base == "favourite":
-        said = f"'s favourite {detail} is {told}"
-    elif base == "status":
-        said = f" is {told}"
-    elif base == "plans":
-        said = " " + _plan(told)
-    elif base == "job" and value == "job":
-        said = " lost their job"
-    else:
-        article = "an" if told[:1].lower() in "aeiou" else "a"
-        said = " " + _SAY[base][ended].format(v=told, a=f"{article} {told}")
-    text = f"{subject[:1].upper()}{subject[1:]}{said}."
-    return Fact(subject, relation, value, text, span, start, ended, functional, confidence)
+# --- When it began -----------------------------------------------------------------------------------------------
+
+_BREAK = re.compile(r";|,? (?:which|who|where|when) | but | so | because |,? and (?=(?:I|we|my)\b)|, (?=(?:I|we|my)\b)")
+_LEADING = re.compile(
+    r"(?:\s(?:on|in|at|for|by|during|around|about|this|the|just|back|over|through|until|since|from|after))+\s*$"
+)
+_BEFORE_DAY = re.compile(r"(?:\A|,|\b(?:on|in|this|last|next|since|by|during|until|every|past|and|also))\s*\Z")
+_STRETCH = re.compile(r"\b(?:an?|entire|whole|every|each|from the|of the)\s+\Z")
+_DECADE = re.compile(r"\d0s\Z")
+_ISSUE = re.compile(r" (?!(?:and|at|in|with|for|to|but|so|when|which|where|on|by|after|before|that|from|of)\b)[a-z]")
+_DURATION = re.compile(
+    r"\s+for (?:(?:about|over|around|almost|nearly|the (?:past|last)) )*([a-z]+|\d{1,3}) (year|month|week)s?\b", re.I
+)
+_PERFECT = re.compile(r"(?:'ve|'s|\bhave|\bhas) ")
+_DAYS = {"year": 365.25, "month": 30.44, "week": 7.0}
+
+Place = tuple[int, int]
 
 
-def _plan(value: str) -> str:
-    first = value.split(" ", 1)[0]
-    if first.endswith("ing") and first != "bring":
-        return f"is {value}"
-    if first.endswith("ed"):
-        return f"has {value}"
-    return (
-        f"plans {value}"
-        if first in ("a", "an", "the", "my", "their", "some", "this", "another", "our")
-        else f"plans to {value}"
+def _when(match: re.Match[str], said: datetime, *, plan: bool) -> tuple[datetime | None, Place | None]:
+    """Start and span (in the sentence) of the time expression nearest to the match, inside its clause."""
+    from mnemic.text.steps.dates import resolve
+
+    sentence, start, end = match.string, match.start(), match.end()
+    low = max((m.end() for m in _BREAK.finditer(sentence, 0, start)), default=0)
+    after = _BREAK.search(sentence, end)
+    near: tuple[int, datetime, Place] | None = None
+    for mention in resolve(sentence[low : after.start() if after else len(sentence)], said):
+        place = low + mention.start, low + mention.end
+        if mention.certainty < 0.5 or _in_name(sentence, *place) or (plan and mention.range.end <= _aware(said)):
+            continue
+        far = max(place[0] - end, start - place[1], 0)
+        if near is None or far < near[0]:
+            near = far, mention.range.start, place
+    if near is None:
+        return None, None
+    return (near[1] if near[1].year > 1 else None), near[2]
+
+
+def _in_name(sentence: str, start: int, end: int) -> bool:
+    """Whether the time word is part of a name ("the Spring Sprint", "Sunday mass") or a stretch ("all Sunday")."""
+    mention, before, after = sentence[start:end], sentence[max(0, start - 24) : start], sentence[end : end + 12]
+    if mention.split()[-1].istitle() and re.match(r" [A-Z][a-z]", after):
+        return True
+    if after.startswith("'s"):
+        return True
+    named = re.search(r"\w [A-Z][a-z]+ \Z", before) or (after[1:2].islower() and not _BEFORE_DAY.search(before))
+    if " " not in mention and mention.istitle() and named:
+        return True
+    return bool(_STRETCH.search(before) or _DECADE.search(mention) or (before.endswith("the ") and _ISSUE.match(after)))
+
+
+def _without(match: re.Match[str], timed: Place | None) -> str:
+    """The value less the time expression in it and the prepositions before that; a word cut short goes too."""
+    sentence, (start, end) = match.string, match.span("v")
+    if end - start > 60 and sentence[end : end + 1].isalnum():
+        end = max(start, sentence.rfind(" ", start, end))
+    if timed is None or timed[1] <= start or end <= timed[0]:
+        return sentence[start:end]
+    before = _LEADING.sub("", sentence[start : max(start, timed[0])])
+    return f"{before.rstrip()} {sentence[min(end, timed[1]) : end].lstrip()}"
+
+
+def _since(match: re.Match[str], said: datetime) -> datetime | None:
+    """When what has lasted "for six years" began."""
+    lasting = _DURATION.match(match.string, match.end()) if _PERFECT.search(match[0]) else None
+    count = count_of(lasting[1]) if lasting else None
+    if lasting is None or count is None:
+        return None
+    days = count * _DAYS[lasting[2].lower()]
+    return _aware(said) - timedelta(days=days) if said.year > 1 + days / 365 else None
+
+
+def _aware(at: datetime) -> datetime:
+    return at if at.tzinfo else at.replace(tzinfo=UTC)
+
+
+# --- Answers -----------------------------------------------------------------------------------------------------
+
+_YES = r"(?i:(?:oh,? )?(?:yes|yeah|yep|yup|i did|i do)\b)"
+_SO = r"(?i:(?:(?:oh|well|yes|yeah|i'm|i am|still|currently|now|just|living|based|it's|i live|i work),? )*"
+_STOP = r"(?=[.,!]|$)"
+_ANSWERS = tuple(
+    (relation, re.compile(question, re.I), re.compile(reply))
+    for relation, question, reply in (
+        ("lives_in", r"\bwhere (?:do you live|are you (?:living|based))", rf"{_SO}(?:in|near)) (?P<v>{PLACE}){_STOP}"),
+        ("works_at", r"\bwhere do you work\b", rf"{_SO}(?:at|for)) (?P<v>{PLACE}){_STOP}"),
+        ("age", r"\bhow old are you\b", rf"{_SO})(?P<v>[1-9]\d){_STOP}"),
+        ("name", r"\bwhat(?:'s| is) your name\b", rf"{_SO})(?P<v>[A-Z][a-z]+){_STOP}"),
+        ("lives_in", rf"\b(?:did|have) you(?: finally| already)? moved? to (?P<v>(?-i:{PLACE}))\?", _YES),
+        ("lives_in", rf"\bdo you (?:still )?live in (?P<v>(?-i:{PLACE}))\?", _YES),
     )
+)
 
 
 def _answer(text: str, me: str, previous: str) -> list[Fact]:
@@ -381,122 +381,7 @@ def _answer(text: str, me: str, previous: str) -> list[Fact]:
     asked = asked[max(asked.rfind(end, 0, -1) for end in ".!?\n") + 1 :]
     for relation, question, reply in _ANSWERS:
         if (about := question.search(asked)) and (given := reply.match(text)):
-            value = given.groupdict().get("v") or about.groupdict().get("v") or ""
-            if value and value not in _NOT_NAMES:
-                return [_fact(me, relation, value, (0, given.end()), None, False, 0.8)]
+            value = str(given.groupdict().get("v") or about.groupdict().get("v") or "")
+            fine = value and value not in NOT_NAMES
+            return [Fact.of(me, relation, value, (0, given.end()), confidence=0.8)] if fine else []
     return []
-
-
-# --- Questions and values ----------------------------------------------------------------------------------------
-
-_QUESTIONS = tuple(
-    (relation, re.compile(pattern, re.I))
-    for relation, pattern in {
-        "age": r"\bhow old\b|\bage\b",
-        "birthday": r"\bbirthday\b|\bwhen (?:was|were) .*\bborn\b",
-        "favourite": r"\bfavou?rite (?P<thing>[\w-]+(?: (?!is|are|was|now|of|to|in|these|for|before)[\w-]+)?)",
-        "allergy": r"\ballerg",
-        "diet": r"\b(?:diet|vegan|vegetarian|pescatarian)",
-        "prefers": r"\bprefer",
-        "job": r"\b(?:job|occupation|profession|career)\b|\bdo(?:es|ing)?\b.* for (?:work|a living)\b|\bwork as\b",
-        "works_at": r"\bwhere\b.*\b(?:work|works|worked|working|employed)\b|\bemployer\b|\bwork(?:s|ed|ing)? (?:for|at)\b|\bwhich company\b",
-        "from": r"\bwhere\b.*\bfrom\b(?<!move from)(?<!moved from)(?<!moving from)|\bhome ?town\b|\bwhere (?:was|were) .*\bborn\b",
-        "lives_in": r"\bwhere\b.*\b(?:live|lives|lived|living|based|reside|resides|move|moved|moving)\b"
-        r"|\bwhich (?:city|town|country|place)\b.*\b(?:live|lives|lived|living|move|moved)\b|^(?:is|are|does|do|did)\b.*\b(?:live|living) in\b",
-        "partner": r"\bwho\b.*\b(?:dating|married to|engaged to|partner|husband|wife|boyfriend|girlfriend)\b",
-        "status": r"\b(?:relationship|marital) status\b|^(?:is|are|was)\b.*\b(?:married|single|divorced|engaged)\b",
-        "pet": r"\bpets?\b|\bname\b.*\b(?:dog|cat|puppy|kitten)\b|\b(?:dog|cat|puppy|kitten)'s name\b",
-        "studies": r"\b(?:study|studies|studying|studied|major|majoring|degree)\b",
-        "phone": r"\bphone number\b",
-        "name": r"^what(?:'s| is) (?:my|his|her|their|[A-Z]\w+'s) (?:full |first |last )?name\b",
-        "plans": r"\bplan(?:s|ning)?\b",
-        "dislikes": r"\b(?:hates?|dislikes?)\b|\b(?:doesn't|don't) like\b",
-        "likes": r"\bwhat\b.*\b(?:like|likes|love|loves|enjoy|enjoys)\b",
-    }.items()
-)
-_FIRST = re.compile(r"\b(?:at first|originally|initially|first)\b", re.I)
-_BEFORE = re.compile(
-    r"\b(?:before|previous(?:ly)?|used to|former(?:ly)?|earlier|prior to|(?<!how )old|move[ds]? from)\b", re.I
-)
-_NOW = re.compile(
-    r"\b(?:now|current(?:ly)?|these days|at the moment|still|today|latest|nowadays|right now|at present|most recent)\b"
-    r"|^(?:(?:where|what|which|who|how)(?:'s\b|\b.*?\b(?:is|are|does|do|has)\b)|(?:is|are|does|do|has)\b)(?!.*\bdid\b)",
-    re.I,
-)
-_ABOUT = re.compile(
-    rf"(?:(?<=^)|(?<=\s))(?P<lead>\w+ )?(?P<name>[A-Z]\w+(?: [A-Z]\w+)*(?:'s {PARTS['kin']})?|my {PARTS['kin']})\b"
-)
-
-
-def relation_of(question: str) -> tuple[str | None, str | None, str]:
-    """Relation, subject and tense that ``question`` asks for.
-
-    The relation is ``None`` when it is none of ours; the subject is the name as it stands in the question ("Ana",
-    "Tom's sister", "my sister"), ``None`` without one. Tense: ``now`` (said, or in the present tense), ``before``,
-    ``first``, else ``any``.
-    """
-    question = question.replace("’", "'").strip()
-    relation = None
-    for name, pattern in _QUESTIONS:
-        if match := pattern.search(question):
-            relation = f"favourite:{match['thing'].lower()}" if name == "favourite" else name
-            break
-    if relation == "prefers":
-        domain = next((_DOMAIN[word] for word in re.findall(r"[\w-]+", question.lower()) if word in _DOMAIN), None)
-        relation = f"prefers:{domain}" if domain else "prefers"
-    tense = next(
-        (name for name, cue in (("first", _FIRST), ("before", _BEFORE), ("now", _NOW)) if cue.search(question)), "any"
-    )
-    return relation, _subject(question), tense
-
-
-def _subject(question: str) -> str | None:
-    for match in re.finditer(
-        rf"[A-Z]\w+(?: [A-Z]\w+)*(?:'s {PARTS['kin']}\b)?|\bmy {PARTS['kin']}\b(?! [A-Z])", question
-    ):
-        name = match[0]
-        lead = question[: match.start()].rsplit(None, 1)
-        if lead and lead[-1].lower() in ("in", "at", "to", "from", "near", "than"):
-            continue
-        opening = not lead and not question.startswith("'s", match.end()) and not name.endswith(tuple(KIN))
-        if opening or name in _NOT_NAMES:
-            first, _, rest = name.partition(" ")
-            if not rest or first not in _ASKING:
-                continue
-            name = rest
-        return name
-    return None
-
-
-_NUMBERS = {
-    word: str(i) for i, word in enumerate("zero one two three four five six seven eight nine ten eleven twelve".split())
-}
-_SAME = {
-    "nyc": "new york",
-    "new york city": "new york",
-    "la": "los angeles",
-    "sf": "san francisco",
-    "uk": "united kingdom",
-    "us": "united states",
-    "usa": "united states",
-}
-
-
-def same_value(a: str, b: str) -> bool:
-    """Whether two values mean the same: case, accents, articles, plurals and a qualifier ("Porto, Portugal") aside."""
-    left, right = _normal(a), _normal(b)
-    return left == right or (bool(left[:1]) and left[:1] == right[:1] and 1 in (len(left), len(right)))
-
-
-def _normal(value: str) -> list[str]:
-    """The comma-separated parts of a value in their plainest form."""
-    plain = "".join(c for c in unicodedata.normalize("NFKD", value) if not unicodedata.combining(c)).casefold()
-    parts = []
-    for part in plain.replace("’", "'").split(","):
-        words = [_NUMBERS.get(word, word) for word in re.findall(r"[\w+#]+(?:'[\w]+)?", part)]
-        words = [word.removesuffix("'s") for word in words if word not in ("the", "a", "an", "my", "our", "their")]
-        joined = " ".join(
-            word[:-1] if len(word) > 3 and word[-1] == "s" and word[-2] not in "su" else word for word in words
-        )
-        parts += [_SAME.get(joined, joined)] if joined else []
-    return parts

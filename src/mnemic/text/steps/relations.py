@@ -31,9 +31,13 @@ lives_in ended: moved
 lives_in ended: longer
     @who@adv no longer (?(i)live|lives) in @place
 lives_in ended: anymore any
-    @who (?(i)don't|doesn't) live in @place (?:any ?more)\b
+    @who(?: (?(i)don't|doesn't) live|@be(?: not|n't) living) in @place any ?more\b
+lives_in: live lives living
+    @who(?:@adv (?(i)live|lives)|@be@adv living) at (?P<v>@address)
+lives_in: address
+    \b[Mm]y (?:new |home )?address is(?: now)? (?P<v>@address)
 from: from
-    @who@be@adv (?:originally )?from @place(?! to)
+    @who@be@adv (?:originally )?from @place@stop(?! to)
 from: born raised
     @i (?:was|were)@adv (?:born(?: and raised)?|raised) in @place
 from: grew
@@ -48,21 +52,24 @@ works_at: started
 works_at: joined
     @who@have@adv joined @org(?= as (?:an?|the|their)\b)
 works_at: job position role
-    @who@have@adv (?:got|landed|accepted|found|took|started) (?:an? |my |the )?@new(?:job|position|role)@as (?:at|with) @org
-works_at: a an the
+    @who@have@adv (?:got|landed|accepted|found|took|started) (?:an? |my |the )?@new(?:job|position
+    |role)@as (?:at|with) @org
+works_at: *jobs
     @who@be@adv (?:an?|the) (?:[\w-]+ ){0,3}?@jobs (?:at|for) @org
 works_at ended: quit left resigned lost
-    @who@have@adv (?:quit|left|resigned from|lost) (?:my|his|her|our|the) @new(?:job|position|role|work)@as (?:at|with) @org
+    @who@have@adv (?:quit|left|resigned from|lost) (?:my|his|her|our|the) @new(?:job|position|role
+    |work)@as (?:at|with) @org
 works_at ended: used
     @who@adv used to work@as (?:at|for) @org
 works_at ended: worked
     @who@adv worked@as (?:at|for) @org(?= (?:for \w+ (?:years|months)|until|before|back)\b)
-job: a an the
+job: *jobs
     @who@be@adv (?:an?|the) @job(?! (?:of mine|in training|at heart|but|friend))
 job: work works working
     @who(?:@adv (?(i)work|works)|(?:@be|@been)@adv working)(?: full[- ]time| part[- ]time)? as (?:an?|the) @job
 job: job position role
-    @who@have@adv (?:got|landed|accepted|started|took|found) (?:an? |my |the )?@new(?:job|position|role) as (?:an?|the) @job
+    @who@have@adv (?:got|landed|accepted|started|took|found) (?:an? |my |the )?@new(?:job|position
+    |role) as (?:an?|the) @job
 job: became become
     @who@have@adv (?:became|become) an? @job
 job: promoted
@@ -73,14 +80,18 @@ job ended: quit left lost
     @who@have@adv (?:quit|left|lost) (?:my|his|her) @new(?:job|position|role) as (?:an? )?@job
 job ended: lost quit
     @i@have@adv (?:lost|quit) my (?P<v>job)\b(?! (?:as|at|with)\b)
+job ended 0.7: notice
+    (?:@i@have@adv |^\W*)(?:[Hh]anded in|[Gg]ave(?: in)?) (?P<v>my notice)\b
 status:work: retired
     @who(?:@be|@has)@adv (?P<v>retired)\b
 
 age: old
     @who@be@adv (?P<v>\d{1,3})(?: years old| y/o| yrs old)
+age: year
+    (?:@i@be@adv an?|\b[Aa]s an?) (?P<v>\d{2})[- ]year[- ]old(?= (?:man|woman|male|female|guy|girl)\b|[.,;!]|$)
 age: turned
     @who@have@adv turned (?P<v>\d{1,2})\b(?=[.!;,]|$| (?:last|this|on|in|today|yesterday|and|a)\b)(?!,\d)
-age: i'm am
+age: 0age
     @i@be (?P<v>[1-9]\d)(?=[.!;]|,(?! ?\d)|$| and (?:I|my|a|have|live|work)\b)
 birthday: birthday
     \b[Mm]y birthday(?:'s| is)(?: on| actually)? (?P<v>(?:the )?@date)
@@ -91,9 +102,12 @@ name: name name's
 phone: number number's
     \b[Mm]y (?:new )?(?:phone |mobile |cell )?number(?:'s| is)(?: now)? (?P<v>\+?\(?\d[\d ().-]{6,16}\d)
 status: married engaged divorced separated widowed single
-    @who(?:@be|@been)@adv (?P<v>married|engaged|divorced|separated|widowed|single)(?=,? (?:now|to|for|since|again)\b|[.,;!]|$)
+    @who(?:@be|@been)@adv (?P<v>married|engaged|divorced|separated|widowed|single)(?=,? (?:now|to|for|since
+    |again)\b|[.,;!]|$)
 status: married engaged divorced
     @who@have@adv (?:got|gotten) (?P<v>married|engaged|divorced)\b
+status 0.7: broke
+    @i@have@adv (?P<v>broke up)(?= with my (?:boyfriend|girlfriend|partner|fiancée?)\b)
 status: dating
     @who@be@adv (?P<v>dating)(?= (?:again|someone|@name))
 status:health: pregnant
@@ -104,39 +118,52 @@ partner: married engaged
     @i(?:@be|@have@adv got) (?:married|engaged) to (?P<v>@name)
 studies: study studying studies
     @who(?:@adv (?(i)study|studies)|(?:@be|@been)@adv studying) (?!for\b|up\b|hard\b|how\b|at\b|with\b|the\b)@np
-studies: majoring majored major majors
-    @who(?:@be@adv majoring|@adv majored|@adv (?(i)major|majors)) in @np
+studies: majoring major majors
+    @who(?:@be@adv majoring|@adv (?(i)major|majors)) in @np
+studies ended: majored
+    @i@adv majored in @np
 studies: degree phd master's bachelor's masters diploma
-    @who(?:@have@adv (?:finished|completed|earned|received|graduated with)|@be@adv (?:pursuing|doing|finishing|completing))
-     (?:an? |my |his |her )?(?P<v>(?:PhD|[Mm]aster'?s|[Bb]achelor's|[Dd]egree|[Dd]iploma)(?: degree)?(?: (?:in|of) [\w &-]{3,50})?)
+    @i@be@adv (?:pursuing|doing|finishing|completing) @degree
+studies ended: degree phd master's bachelor's masters diploma
+    @i@have@adv (?:finished|completed|earned|received|graduated with) @degree
 
 has: named called
-    @i@have@adv (?:have |got )?an? (?:(?:older|younger|little|big|twin|baby) )?(?P<rel>@kin),? (?:named|called) (?P<v>@name)
+    @i@have@adv (?:have |got )?an? (?:(?:older|younger|little|big|twin|baby) )?(?P<rel>@kin),? (?:named
+    |called) (?P<v>@name)
 has: *relatives
     \b[Mm]y @size(?P<rel>@kin)(?:'s name is|,| is called| is named)? (?P<v>@name)(?! and [A-Z]| Day|-)
-has: have 've
+has: *children
     @i@adv(?: have|'ve got| have got) (?P<v>(?:an?|one|@num) (?:@size|@nice)(?P<rel>@child)s?)\b(?![-'])
 pet: dog puppy cat kitten pup rabbit hamster parrot turtle snake retriever labrador beagle
-    \b(?:[Mm]y|[Oo]ur) (?:(?:new|little|old|beloved|sweet|adorable|late|\w+-year-old) ){0,2}(?P<v>@animal,? (?:named |called )?@name)
+    \b(?:[Mm]y|[Oo]ur) (?:(?:new|little|old|beloved|sweet|adorable|late
+    |\w+-year-old) ){0,2}(?P<v>@animal,? (?:named |called )?@name)
 pet: name name's named
     \b(?:[Mm]y|[Oo]ur) (?:new )?(?P<v>@animal(?:'s name is|'s named| is named| is called) @name)
-pet: have got adopted own bought rescued
-    @i(?:@have@adv (?:adopted|own|rescued|bought|got)|@adv have|'ve got) (?P<v>(?:an?|another|@num) (?:(?!of\b)[\w-]+ ){0,3}?@animal\b
-    (?:,? (?:named|called) @name(?: and @name)?)?)(?= (?:and|who|that|which|at|now|from|last|this|in|for)\b|[.,;!:]|$)
+pet: *animals
+    @i(?:@have@adv (?:adopted|own|rescued|bought|got)|@adv have|'ve got) (?P<v>(?:an?|another
+    |@num) (?:(?!of\b)[\w-]+ ){0,3}?@animal\b
+    (?:,? (?:named|called) @name(?: and @name)?| and (?:an?|@num) @animal\b)?)@stop
 
-owns: have own drive got bought purchased
+owns: *ownable
     @i(?:@have@adv (?:own|drive|got|bought|purchased)|@adv have|'ve got)(?: myself)?
-     (?P<v>(?:an?|@num|my first|my own) (?:(?!of\b|for\b|with\b|and\b)[\w'-]+ ){0,4}?@own\b)(?= (?!tour|show|visit)|[.,;!:]|$)
+     (?P<v>(?:an?|@num|my first|my own) (?:(?!of\b|for\b|with\b|and\b|who\b|that\b|in\b)[\w'-]+ ){0,4}?@own\b)@stop
 owns 0.8: bought purchased
     @i@have@adv (?:bought|purchased)(?: myself)?
-     (?P<v>(?:an?|@num) (?!(?:lot|bunch|few|ticket|bit|couple|coffee|drink|round)\b)[^,;:!?()"“”—–*\n.]{2,60})
+     (?P<v>(?:an?|@num) (?!(?:lot|bunch|few|ticket|bit|couple|coffee|drink|round)\b)@more{2,60})
 owns: *cars
-    \b[Mm]y (?P<v>(?:new |old |trusty )?(?:19|20)\d\d [A-Z][\w-]+ [A-Z0-9][\w-]+)
+    (?:@i@adv (?:drive|own|have) an?|\b[Mm]y) (?P<v>(?:new |old |trusty )?(?:19[5-9]
+    |20\d)\d [A-Z][\w-]+(?: [A-Z0-9][\w-]*){1,3})
 
 likes 0.8: love like enjoy adore
     @i@adv (?:love|like|enjoy|adore) @np
 likes: fan fond obsessed passionate keen
-    @i@be@adv (?:an? )?(?:big |huge |massive |die-hard |lifelong |long-?time )?(?:fan of|fond of|obsessed with|passionate about) @np
+    @i@be@adv (?:an? )?(?:big |huge |massive |die-hard |lifelong |long-?time )?(?:fan of|fond of|obsessed with
+    |passionate about) @np
+likes: into
+    @i(?:@be|@been)(?: always)?@adv (?:super |big )?into @np
+likes: fan lover enthusiast
+    @i@be@adv an? (?:big |huge |massive |die-hard |lifelong )?(?P<v>(?!big|huge|fan)[\w-]+(?: [\w-]+)?) (?:fan
+    |lover|enthusiast)\b(?! of)
 dislikes 0.8: hate dislike detest loathe
     @i@adv (?:hate|dislike|detest|loathe) @np
 dislikes: stand
@@ -146,8 +173,10 @@ dislikes 0.8: don't
 dislikes: fan fond keen
     @i@be not(?: really)? (?:an? )?(?:big |huge |much of a )?(?:fan of|fond of|keen on) @np
 favourite: favorite favourite
-    \b(?:[Mm]y|[Oo]ur) (?:all-time |absolute |personal |current |new |own )*favou?rite (?P<thing>[a-z][\w '-]{2,28}?)
-    (?: of all time| right now| these days)?(?:'s|,? is| are)(?: probably| definitely| still| now| currently| always)? @np
+    \b(?:[Mm]y|[Oo]ur) (?:all-time |absolute |personal |current |new |own )*favou?rite (?P<thing>[a-z][\w-]{2,20
+    }(?: (?!of|from|in|on|to|at|for|with)[\w-]{2,16}){0,2})
+    (?: of all time| right now| these days)?(?:,? is| are)(?: probably| definitely| still| now| currently
+    | always)? @np
 favourite: favorite favourite
     (?:^|[,;:] |\band |\bbut )(?P<v>[A-Z][\w'-]*(?: (?:of|the|and|in|[A-Z][\w'-]*)){0,6})
     (?:'s| is| are)(?: still| probably| definitely)? my (?:all-time |absolute |current |new )*favou?rite
@@ -155,7 +184,8 @@ favourite: favorite favourite
 prefers: prefer
     @i(?: much| really| actually| still| now| generally| usually| always| personally)* prefer @np
 prefers: person
-    @i@be(?: now| still| really| definitely)* an? (?P<v>tea|coffee|cat|dog|morning|night|beach|mountain|wine|beer|decaf)[ -]person
+    @i@be(?: now| still| really| definitely)* an? (?P<v>tea|coffee|cat|dog|morning|night|beach|mountain|wine
+    |beer|decaf)[ -]person
 prefers: switched
     @i@have@adv switched(?: over)?(?: from [\w -]{2,30}?)? to @np
 unlikes ended: longer
@@ -168,13 +198,15 @@ unlikes ended: used
     @i used to (?:really )?(?P<verb>love|like|enjoy) @np
 
 diet: vegan vegetarian pescatarian pescetarian flexitarian keto gluten dairy
-    @who(?:@be|(?(i)(?:'ve| have)|(?:'s| has)) (?:gone|become|been))@adv (?:an? |on an? |doing )?(?:strict |lifelong )?@diet
+    @who(?:@be|(?(i)(?:'ve| have)|(?:'s| has)) (?:gone|become
+    |been))@adv (?:an? |on an? |doing )?(?:strict |lifelong )?@diet
 diet: vegan vegetarian pescatarian keto gluten dairy
     @who@adv (?:went|turned|became|(?:follow|follows) an?) (?:an? )?@diet
 diet ended: vegan vegetarian pescatarian
     @i(?: used to be|@be no longer) (?:an? )?(?P<v>vegan|vegetarian|pescatarian)\b
 diet: eat
-    @i(?: really)? (?:don't|do not|never) eat (?:any )?(?P<v>meat|red meat|pork|beef|fish|seafood|dairy|gluten|shellfish)(?! any ?more)\b
+    @i(?: really)? (?:don't|do not|never) eat (?:any )?(?P<v>meat|red meat|pork|beef|fish|seafood|dairy|gluten
+    |shellfish)(?! any ?more)\b
 allergy: allergic
     @who@be@adv (?:severely |badly |deathly |very |highly |mildly )?allergic to @np
 allergy: allergy
@@ -183,28 +215,30 @@ allergy: intolerant
     @who@be@adv (?P<v>lactose|gluten|fructose|histamine)[- ]intolerant
 
 plans: moving relocating
-    @i@be@adv (?P<v>(?:moving|relocating) (?:in with|back to|to|into) [^,;:!?()"“”—–*\n.]{2,60})
+    @i@be@adv (?P<v>(?:moving|relocating) (?:in with|back to|to|into) @more{2,60})
 plans 0.8: planning plan
     @i(?:@be@adv planning|@adv plan)(?: on| to)? @np
 plans: getting
-    @i@be@adv (?P<v>getting (?:married|engaged|divorced)\b[^,;:!?()\n.]{0,40})
+    @i@be@adv (?P<v>getting (?:married|engaged|divorced)\b@more{0,40})
 plans: signed enrolled registered
-    @i@have@adv (?P<v>(?:signed up|enrolled|registered) (?:for|in)\b[^,;:!?()\n.]{2,60})
+    @i@have@adv (?P<v>(?:signed up|enrolled|registered) (?:for|in)\b@more{2,60})
 plans future 0.75: going gonna
     @i@be@adv (?:going to|gonna) (?!be able|try|make sure|check|let)@np
 plans future 0.7: i'll will we'll
     @i(?:'ll| will)@adv (?!be able|let|try|make sure|definitely|check|keep|see)@np
 plans future 0.7: i'm we're am are
-    @i@be@adv (?P<v>(?!going|planning|moving|getting|thinking|looking|hoping|considering|trying|feeling|wondering)[a-z]{2,12}ing
-     [^,;:!?()\n.]{2,70})
+    @i@be@adv (?P<v>(?!going|planning|moving|getting|thinking|looking|hoping|considering|trying|feeling
+    |wondering)[a-z]{2,12}ing
+     @more{2,70})
 did past 0.75: *times
-    @i(?:'ve| have)?@adv (?P<v>(?!@mild)@past\b[^,;:!?()\n.]{2,90})
+    @i(?:'ve| have)?@adv (?P<v>(?!@mild)@past\b(?:[^,;:!?()\n.]|[.:,](?=\d)|(?<=\bSt)\.){2,90})
 """
 
 _NAME = r"[A-Z][a-z]{2,15}\b(?!')"
 KIN = (
     "wife husband partner girlfriend boyfriend fiancé fiancée fiance fiancee spouse mother mom mum father dad sister"
-    " brother son daughter aunt uncle cousin niece nephew grandmother grandma grandfather grandpa granddaughter grandson"
+    " brother son daughter aunt uncle cousin niece nephew grandmother grandma grandfather grandpa granddaughter"
+    " grandson"
     " stepson stepdaughter friend roommate flatmate housemate neighbor neighbour colleague coworker boss"
 ).split()
 PARTNERS = frozenset(KIN[:9])
@@ -222,6 +256,7 @@ _JOBS = """accountant|actor|actress|analyst|anthropologist|architect|archivist|a
 _ANIMALS = """dog|puppy|pup|cat|kitten|rabbit|bunny|hamster|parrot|budgie|turtle|tortoise|snake|lizard|gecko|horse|pony
 |guinea pig|ferret|goldfish|betta fish|chinchilla|parakeet|cockatiel|labrador|lab|golden retriever|retriever|beagle
 |poodle|husky|corgi|terrier|bearded dragon"""
+_CHILDREN = "sister|brother|son|daughter|kid|child|niece|nephew|sibling|children|grandchildren|twin"
 _OWNABLE = """apartment|bass|bicycle|bike|boat|camera|camper|campervan|car|cello|condo|convertible|drone|drum kit|e-bike
 |espresso machine|flat|flute|greenhouse|guitar|harp|hatchback|house|iPad|iPhone|kayak|keyboard|laptop|microscope|moped
 |motorbike|motorcycle|phone|piano|PlayStation|printer|record player|saxophone|scooter|sedan|sewing machine|smartwatch
@@ -232,10 +267,11 @@ _ORGS = """agency|bakery|bank|bar|bookshop|bookstore|cafe|café|charity|clinic|c
 _ADVERBS = """also|actually|still|currently|now|just|recently|finally|really|always|absolutely|already|truly|totally
 |generally|usually|both|only|officially|originally|personally|definitely|particularly|especially|genuinely|simply
 |mostly|all|even|honestly|lately|proudly|happily|typically|normally|mainly|first|kinda|do"""
-_VERBS = """ate|became|began|bought|broke|brought|built|came|caught|did|drew|drove|fell|flew|found|gave|got|grew|held|hit
+_VERBS = """ate|became|began|bought|broke|brought|built|came|caught|did(?= (?:some|an?|the|my|our) )|drew|drove|fell
+|flew|found|gave|got|grew|held|hit
 |hurt|laid|left|lost|made|met|paid|quit|ran|read|rode|sang|saw|sent|sold|spent|swam|took|taught|threw|went|won|woke|wrote"""
 _MILD = """need|want|like|lov|hat|enjoy|hop|us|wonder|mention|notic|ask|realiz|realis|suppos|seem|plann|decid|wish|tri
-|struggl|preferr|miss|learn|express|discuss|talk|chat|look|watch|impress|remind|expect|agre|promis|assum|liv|end|stay"""
+|struggl|preferr|miss|learn|express|discuss|talk|chat|look|watch|impress|remind|expect|agre|promis|assum|liv|end|stay|remember"""
 
 
 def _either(words: str) -> str:
@@ -259,32 +295,73 @@ PARTS = {
     "nice": r"(?:(?:small|grown|young|teenage|beautiful|adorable|wonderful) )?",
     "place": rf"(?P<v>{PLACE})",
     "cap": PLACE,
-    "org": rf"(?P<v>{_CAP}(?:(?: (?:of|and|&|for) | ){_CAP}){{0,4}}|(?:an?|the|my) (?:[\w-]+ ){{0,3}}?{_either(_ORGS)}\b)",
+    "org": rf"(?P<v>(?:St\. )?{_CAP}(?:(?: (?:of|and|&|for) | ){_CAP}){{0,4}}|(?:an?|the)"
+    rf" (?:[\w-]+ ){{0,3}}?{_either(_ORGS)}\b)",
     "jobs": _either(_JOBS),
-    "job": r"(?P<v>(?:(?!(?:good|great|terrible|bad|big|huge|avid|keen|amateur|aspiring|former|trained|slow|fast|of|bit|lot|fan"
-    r"|better|natural|visual|decent|lousy|who|that|and|for|to|like|with|in)\b)[\w&/-]+ ){0,3}?@jobs)\b(?![-'])",
-    "np": r"(?P<v>[^\s,.;:!?()\[\]\"“”—–*][^,;:!?()\[\]\"“”—–*\n.]{1,90})",
+    "job": r"(?P<v>(?:(?!(?:good|great|terrible|bad|big|huge|avid|keen|amateur|aspiring|former|trained|slow|fast"
+    r"|of|bit|lot|fan"
+    r"|better|natural|visual|decent|lousy|who|that|and|for|to|like|with|in)\b)[\w&/-]+ ){0,3}?@jobs)\b(?![-']| @jobs\b)",
+    "np": r"[\"“]?(?P<v>[^\s,.;:!?()\[\]\"“”—–*]@more{1,90})",
+    "more": r"(?:[^,;:!?()\[\]\"“”—–*\n.]|[.:,](?=\d)|(?<=\bSt)\.)",
+    "degree": r"(?P<v>(?:an? |my )?(?:PhD|[Mm]aster'?s|[Bb]achelor's|[Dd]egree|[Dd]iploma)(?: degree)?(?: (?:in"
+    r"|of) [\w &-]{3,50})?)",
     "kin": _either("|".join(sorted(KIN, key=len, reverse=True))),
-    "child": _either("sister|brother|son|daughter|kid|child|niece|nephew|sibling|children|grandchildren|twin"),
+    "child": _either(_CHILDREN),
     "animal": _either(_ANIMALS) + "s?",
     "own": _either(_OWNABLE),
     "name": _NAME,
     "num": r"(?:\d{1,2}|two|three|four|five|six|seven|eight)",
+    "stop": r"(?= (?:and|but|that|which|who|from|for|in|at|on|last|this|now|with|to|so|when|because|recently|today"
+    r"|yesterday|since|about"
+    r"|two|three|a few|a couple)\b|[.,;!:]|$)",
+    "address": rf"(?:\d{{1,5}}[a-zA-Z]? {_CAP}(?: {_CAP}){{0,3}}|{_CAP}(?: {_CAP}){{0,3}} \d{{1,5}}[a-zA-Z]?)\b(?:,"
+    rf"? (?:in )?{_CAP}(?: {_CAP})?)?",
     "date": r"(?:[A-Z][a-z]{2,8} \d{1,2}(?:st|nd|rd|th)?(?:,? \d{4})?|\d{1,2}(?:st|nd|rd|th)?(?: of)? [A-Z][a-z]{2,8}"
     r"(?:,? \d{4})?|[A-Z][a-z]{2,8} \d{4})\b",
-    "diet": r"(?P<v>vegan|vegetarian|pescatarian|pescetarian|flexitarian|keto|gluten-free|dairy-free)\b(?=[.,;!]|$| (?:and|now|for"
+    "diet": r"(?P<v>vegan|vegetarian|pescatarian|pescetarian|flexitarian|keto|gluten-free|dairy-free)\b(?=[.,;!]|$"
+    r"| (?:and|now|for"
     r"|since|so|but|diet|person|myself|who)\b)",
-    "past": rf"(?:[a-z]{{2,14}}ed|{_either(_VERBS)})",
+    "past": rf"(?:[a-z]{{2,14}}(?<!e)ed|{_either(_VERBS)})",
     "mild": rf"{_either(_MILD)}e?d\b",
 }
+NOT_NAMES = frozenset(
+    (
+        "He She It They This That There Who Everyone Everybody Nobody Somebody Someone Anyone What When Where How"
+        " Why Which Life"
+        " Work Home Here Now Then Today Tomorrow Yesterday And But Also Just Really Yeah Yes Yep Nope Not The You"
+        " Your His Her"
+        " Their Our One All Both Some Most Many Each Every Thanks Thank Wow Hey Hi Hello Well Sounds Monday"
+        " Tuesday Wednesday"
+        " Thursday Friday Saturday Sunday January February March April May June July August September October November"
+        " December Mom Dad Mum Christmas Easter Day Even Another Mr Mrs Ms Dr"
+    ).split()
+)
 TIME_WORDS = frozenset(
     (
-        "ago yesterday last today tonight tomorrow next recently earlier since weekend week month year morning afternoon monday"
-        " tuesday wednesday thursday friday saturday sunday january february march april may june july august september october"
+        "ago yesterday last today tonight tomorrow next recently earlier since weekend week month year morning"
+        " afternoon monday"
+        " tuesday wednesday thursday friday saturday sunday january february march april may june july august"
+        " september october"
         " november december 0year 0day soon years months weeks days summer winter spring autumn fall christmas"
     ).split()
 )
-_LISTS = {"*relatives": KIN, "*cars": ["0year"], "*times": sorted(TIME_WORDS)}
+
+
+def _singles(words: str) -> list[str]:
+    """Single words to look out for: the last word of each, singular and plural."""
+    last = [re.sub(r"(\w)\?", r"\1", word).split(" ")[-1].lower() for word in words.replace("\n", "").split("|")]
+    return sorted({form for word in last for form in (word, word + "s")})
+
+
+_LISTS = {
+    "*relatives": KIN,
+    "*cars": ["0year"],
+    "*times": sorted(TIME_WORDS),
+    "*jobs": _singles(_JOBS),
+    "*animals": _singles(_ANIMALS),
+    "*ownable": _singles(_OWNABLE),
+    "*children": _singles(_CHILDREN),
+}
 
 
 @dataclass(frozen=True, slots=True)

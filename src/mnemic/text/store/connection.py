@@ -8,11 +8,11 @@ import sqlite3
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, TypeVar
 
-from mnemic.errors import MnemicError, StoreError
+from mnemic.errors import InputError, StoreError
 from mnemic.text.store import schema
 
 T = TypeVar("T")
@@ -39,6 +39,24 @@ def explain(error: sqlite3.Error, path: str) -> StoreError:
     return StoreError(f"{path}: {said}: {hint}")
 
 
+def blame(error: BaseException, path: str) -> BaseException:
+    """What the caller of a failed write is told: an input error for what SQLite cannot hold."""
+    if isinstance(error, OverflowError | UnicodeError) or (
+        isinstance(error, sqlite3.Error) and "binding" in str(error)
+    ):
+        return InputError(f"a value cannot be stored: {error}")
+    return explain(error, path) if isinstance(error, sqlite3.Error) else error
+
+
+def truncate(db: sqlite3.Connection, wait: float) -> bool:
+    """Move everything from the write-ahead log into the file and empty the log; False while a reader holds it."""
+    db.execute(f"PRAGMA busy_timeout = {int(wait * 1000)}")
+    try:
+        return not db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0]
+    finally:
+        db.execute(f"PRAGMA busy_timeout = {int(BUSY * 1000)}")
+
+
 class Connection:
     """All access to one file. ``read`` gives a snapshot; ``write`` runs a function in the writer's transaction.
 
@@ -48,7 +66,8 @@ class Connection:
     def __init__(self, path: str, *, durability: str = "full", read_only: bool = False) -> None:
         self.path = path
         self.read_only = read_only
-        self._memory = path == ":memory:"
+        self.shared = path == ":memory:"
+        """Whether readers and the writer are one connection: then no reading may last."""
         self._durability = durability
         self._pid = os.getpid()
         self._lock = threading.RLock()
@@ -58,16 +77,22 @@ class Connection:
         self._thread: threading.Thread | None = None
         try:
             self._writer = self._connect()
-            if not read_only:
-                schema.prepare(self._writer, path)
-            elif not schema.is_store(Path(path)):
-                raise StoreError(f"{path} is not a Mnemic store: check the path")
-            self._writer.execute("SELECT count(*) FROM meta").fetchone()
         except sqlite3.Error as error:
             raise explain(error, path) from error
+        try:
+            if read_only:
+                schema.check(self._writer, path)
+            else:
+                schema.prepare(self._writer, path, BUSY)
+            self._writer.execute("SELECT count(*) FROM meta").fetchone()
+        except BaseException as error:
+            self._writer.close()
+            if isinstance(error, sqlite3.Error):
+                raise explain(error, path) from error
+            raise
 
     def _connect(self) -> sqlite3.Connection:
-        if self._memory:
+        if self.shared:
             db = sqlite3.connect(":memory:", isolation_level=None, check_same_thread=False)
         else:
             uri = Path(self.path).absolute().as_uri() + ("?mode=ro" if self.read_only else "")
@@ -80,18 +105,22 @@ class Connection:
         return db
 
     def _check(self) -> None:
-        if self._closed:
-            raise StoreError(f"{self.path} is closed: open it again")
         if os.getpid() != self._pid:
             raise StoreError(f"{self.path} was opened before a fork: open it again in the child process")
+        if self._closed:
+            raise StoreError(f"{self.path} is closed: open it again")
 
     @contextmanager
     def read(self) -> Iterator[sqlite3.Connection]:
         """A connection inside a read transaction: everything read through it is one state of the store."""
         self._check()
-        if self._memory:
+        if self.shared:
             with self._lock:
-                yield self._writer
+                self._check()
+                try:
+                    yield self._writer
+                except sqlite3.Error as error:
+                    raise explain(error, self.path) from error
             return
         with self._lock:
             db = self._free.pop() if self._free else None
@@ -120,8 +149,13 @@ class Connection:
         A task that raises is rolled back by itself; the others of its group are committed. ``alone`` runs it
         outside any transaction (for checkpoints).
         """
+        return self.post(task, alone=alone).result()
+
+    def post(self, task: Callable[[sqlite3.Connection], T], *, alone: bool = False) -> Future[T]:
+        """Like :meth:`write`, but returns at once: the future says when it is durable, or why it is not."""
         if self.read_only:
             raise StoreError(f"{self.path} was opened read-only: open it for writing first")
+        self._check()  # before the lock, which a fork may have left held
         future: Future[T] = Future()
         with self._lock:  # so that nothing is queued behind the stop mark of close()
             self._check()
@@ -129,7 +163,7 @@ class Connection:
                 self._thread = threading.Thread(target=self._run, name=f"mnemic-writer {self.path}", daemon=True)
                 self._thread.start()
             self._tasks.put((task, future, alone))
-        return future.result()
+        return future
 
     def _run(self) -> None:
         stopping = False
@@ -139,7 +173,7 @@ class Connection:
                 group.append(self._tasks.get())
             stopping = None in group
             tasks = [task for task in group if task is not None]
-            with self._lock if self._memory else threading.Lock():
+            with self._lock if self.shared else threading.Lock():
                 self._commit([(run, future) for run, future, alone in tasks if not alone])
                 for run, future, alone in tasks:
                     if alone:
@@ -148,10 +182,8 @@ class Connection:
     def _settle(self, future: Future[Any], run: Callable[[sqlite3.Connection], Any]) -> None:
         try:
             future.set_result(run(self._writer))
-        except sqlite3.Error as error:
-            future.set_exception(explain(error, self.path))
         except BaseException as error:  # noqa: BLE001  the caller gets it, whatever it is
-            future.set_exception(error)
+            future.set_exception(blame(error, self.path))
 
     def _commit(self, tasks: list[tuple[Callable[[sqlite3.Connection], Any], Future[Any]]]) -> None:
         if not tasks:
@@ -164,29 +196,33 @@ class Connection:
                 db.execute("SAVEPOINT task")
                 try:
                     result = run(db)
-                except (MnemicError, ValueError, TypeError, LookupError) as error:
+                except BaseException as error:
+                    if not db.in_transaction:  # SQLite gave up the whole of it: a full disk, an I/O error
+                        raise
                     db.execute("ROLLBACK TO task")
                     db.execute("RELEASE task")
-                    future.set_exception(error)
+                    future.set_exception(blame(error, self.path))
                     continue
                 db.execute("RELEASE task")
                 done.append((future, result))
             db.execute("COMMIT")
         except BaseException as error:  # noqa: BLE001  every waiting caller gets it
-            if db.in_transaction:
-                db.execute("ROLLBACK")
-            failure = explain(error, self.path) if isinstance(error, sqlite3.Error) else error
+            with suppress(sqlite3.Error):  # the first error is the one to tell
+                if db.in_transaction:
+                    db.execute("ROLLBACK")
             for _, future in tasks:
                 if not future.done():
-                    future.set_exception(failure)
+                    future.set_exception(blame(error, self.path))
             return
         for future, result in done:
             future.set_result(result)
 
     def close(self) -> None:
         """Finish the queued writes and close every connection. Closing twice is fine."""
+        if os.getpid() != self._pid:
+            return
         with self._lock:
-            if self._closed or os.getpid() != self._pid:
+            if self._closed:
                 return
             self._closed = True
             if self._thread is not None:

@@ -21,7 +21,6 @@ from mnemic.text.record import Kind, to_micros
 from mnemic.text.store.postings import Found, Postings
 
 KINDS = tuple(Kind)
-ROLES = (None, "user", "assistant", "system", "tool")
 NEVER = np.inf
 """A time that does not come: an item that is not retired, not forgotten, still valid."""
 PRESENT = 1e300
@@ -36,10 +35,10 @@ _ITEM = np.dtype(
         ("recorded", "f8"),
         ("retired", "f8"),
         ("forgotten", "f8"),
-        ("archived", "?"),
+        ("archived", "f8"),
         ("alive", "?"),
         ("kind", "i1"),
-        ("role", "i1"),
+        ("role", "i4"),
         ("question", "?"),
         ("time_word", "?"),
         ("session", "i4"),
@@ -66,7 +65,7 @@ class Row:
     recorded: float
     retired: float
     forgotten: float
-    archived: bool
+    archived: float
     speaker: str | None
     role: str | None
     session: str | None
@@ -143,6 +142,7 @@ class Index:
         self.vectors = Table(np.dtype("f4"), dense_dim) if dense_dim else None
         self.sessions = Names()
         self.speakers = Names()
+        self.roles = Names()
         self.vocabulary = Names()
         self.lexical = Postings()
         self.sparse = Postings()
@@ -179,7 +179,7 @@ class Index:
             self.rows[row.id] = number
             items[i] = (
                 row.at, row.valid_from, row.valid_to, row.ended, row.recorded, row.retired, row.forgotten,
-                row.archived, True, KINDS.index(row.kind), ROLES.index(row.role) if row.role in ROLES else 0,
+                row.archived, True, KINDS.index(row.kind), self.roles.code(row.role),
                 row.question, row.time_word, self.sessions.code(row.session), self.speakers.code(row.speaker),
                 -1, -1, first_key + key_at, row.words,
             )  # fmt: skip
@@ -266,7 +266,7 @@ class Index:
         if as_of is not None:
             shown &= items["recorded"] <= moment
         if not archived:
-            shown &= ~items["archived"]
+            shown &= items["archived"] > moment
         if valid_at is None:
             shown &= items["retired"] > moment
         else:
@@ -290,7 +290,7 @@ class Index:
         if filter.sessions:
             also(np.isin(items["session"], self.sessions.find(filter.sessions)))
         if filter.roles:
-            also(np.isin(items["role"], [ROLES.index(role) for role in filter.roles if role in ROLES]))
+            also(np.isin(items["role"], self.roles.find(filter.roles)))
         if filter.since is not None:
             also(items["at"] >= to_micros(filter.since) / 1e6)
         if filter.until is not None:
@@ -301,10 +301,11 @@ class Index:
         """The sessions that still have a turn, with the time of their first, in time order; undated ones first."""
         items = self.items.view()
         inside = items["alive"] & (items["forgotten"] == NEVER) & (items["session"] >= 0)
-        starts = np.full(len(self.sessions), np.inf)
-        np.minimum.at(starts, items["session"][inside], np.nan_to_num(items["at"][inside], nan=-np.inf))
-        order = np.argsort(starts, kind="stable")
-        return [(self.sessions.names[s], float(starts[s])) for s in order if starts[s] < np.inf]
+        starts = np.full(len(self.sessions), np.nan)
+        np.fmin.at(starts, items["session"][inside], items["at"][inside])
+        starts = np.nan_to_num(starts, nan=-np.inf)
+        there = np.bincount(items["session"][inside], minlength=len(self.sessions)) > 0
+        return [(self.sessions.names[s], float(starts[s])) for s in np.argsort(starts, kind="stable") if there[s]]
 
     def numbers(self, ids: Iterable[str]) -> Bools:
         """A mask [items] of the given ids."""
@@ -322,11 +323,12 @@ class Index:
             if mask is not None:
                 wanted = wanted & mask
         key_wanted = wanted[keys["item"]]
+        key_seen = None if seen.all() else seen[keys["item"]]
         terms = list(dict.fromkeys(plan.terms))  # a term never seen has code -1 and no postings, but counts as missing
         term_codes = np.array([self.vocabulary.get(term) for term in terms], np.int32)
         term_counts = np.array([list(plan.terms).count(term) for term in terms], np.float32)
-        lexical = self.lexical.find(term_codes)
-        sparse = self.sparse.find(plan.sparse.terms) if plan.sparse is not None else None
+        lexical = self.lexical.find(term_codes).among(key_seen)
+        sparse = self.sparse.find(plan.sparse.terms).among(key_seen) if plan.sparse is not None else None
         cosines = None
         if plan.dense is not None and self.vectors is not None:
             cosines = self.vectors.view() @ plan.dense
@@ -336,23 +338,34 @@ class Index:
             slots = np.flatnonzero(seen[keys["item"]])
         else:
             chosen = np.zeros(len(keys), bool)
-            chosen[_best(self._overlap(lexical, len(term_codes), len(keys)), key_wanted, plan.depth)] = True
+            chosen[_best(self._overlap(lexical, len(term_codes), key_seen), key_wanted, plan.depth)] = True
             if sparse is not None and plan.sparse is not None:
                 scores = np.bincount(sparse.keys, sparse.weights * plan.sparse.weights[sparse.owner], len(keys))
                 chosen[_best(scores, key_wanted, plan.depth)] = True
             if cosines is not None:
                 chosen[_best(cosines, key_wanted, plan.depth)] = True
+            at = self.items.view()["at"][keys["item"]]
+            for start, end in plan.boost:
+                chosen |= key_wanted & (at >= to_micros(start) / 1e6) & (at < to_micros(end) / 1e6)
             slots = self._with_neighbours(np.flatnonzero(chosen), plan.hops, seen)
-        return self._columns(plan, slots, key_wanted, term_codes, term_counts, lexical, sparse, exact)
+        return self._columns(plan, slots, key_wanted, key_seen, term_counts, lexical, sparse, exact)
 
-    def _overlap(self, found: Found, terms: int, keys: int) -> NDArray[np.float64]:
+    def _size(self, key_seen: Bools | None) -> tuple[int, float]:
+        """How many keys can be seen, and their mean length."""
+        count, total = self._live_keys, self._total_length
+        if key_seen is not None:
+            count, total = int(key_seen.sum()), float(self.keys.view()["length"][key_seen].sum())
+        return count, total / max(count, 1)
+
+    def _overlap(self, found: Found, terms: int, key_seen: Bools | None) -> NDArray[np.float64]:
         """BM25 of every key [keys], saturation 1.2 and length share 0.5, to choose candidates by."""
+        count, mean_length = self._size(key_seen)
         df = np.bincount(found.owner, minlength=terms)
-        idf = np.log1p((self._live_keys - df + 0.5).clip(0.0) / (df + 0.5))
-        lengths = self.keys.view()["length"][found.keys]
-        norm = 1.2 * (0.5 + 0.5 * lengths / max(self._total_length / max(self._live_keys, 1), 1e-9))
+        idf = np.log1p((count - df + 0.5).clip(0.0) / (df + 0.5))
+        lengths = self.keys.view()["length"]
+        norm = 1.2 * (0.5 + 0.5 * lengths[found.keys] / max(mean_length, 1e-9))
         gain = idf[found.owner] * found.weights * 2.2 / (found.weights + norm)
-        return np.bincount(found.keys, gain, keys).astype(np.float64)
+        return np.bincount(found.keys, gain, len(lengths)).astype(np.float64)
 
     def _with_neighbours(self, slots: Ints, hops: int, seen: Bools) -> Ints:
         """The keys ``slots`` and those up to ``hops`` turns before and after them in their sessions."""
@@ -372,7 +385,7 @@ class Index:
         plan: SearchPlan,
         slots: Ints,
         key_wanted: Bools,
-        term_codes: NDArray[np.int32],
+        key_seen: Bools | None,
         term_counts: Floats,
         lexical: Found,
         sparse: Found | None,
@@ -391,11 +404,12 @@ class Index:
             beside = mine[side]
             return np.where(beside >= 0, slot_of_key[items["first_key"][beside]], -1)
 
+        count, mean_length = self._size(key_seen)
         all_sessions = items["session"][keys["item"]]
-        session_count = len(self.sessions)
-        lengths = np.zeros(session_count + 1, np.float32)
-        np.add.at(lengths, all_sessions, keys["length"])
-        first_at = np.full(session_count + 1, np.inf)
+        session_total = len(self.sessions)
+        lengths = np.zeros(session_total + 1, np.float32)
+        np.add.at(lengths, all_sessions, keys["length"] if key_seen is None else keys["length"] * key_seen)
+        first_at = np.full(session_total + 1, np.nan)
         np.fmin.at(first_at, mine["session"], mine["at"])
         before = mine["previous"]
         first = (mine["session"] >= 0) & ((before < 0) | (items["previous"][before] < 0))
@@ -406,7 +420,7 @@ class Index:
             place = slot_of_key[found.keys]
             here = place >= 0
             weights[place[here], found.owner[here]] = found.weights[here]
-            by_session = np.zeros((session_count + 1, total), np.float32)
+            by_session = np.zeros((session_total + 1, total), np.float32)
             owner_session = all_sessions[found.keys]
             inside = owner_session >= 0
             pool.at(by_session, (owner_session[inside], found.owner[inside]), found.weights[inside])
@@ -426,7 +440,7 @@ class Index:
             session=session.astype(np.int64),
             speaker=mine["speaker"].astype(np.int64),
             is_turn=mine["kind"] == 0,
-            assistant=mine["role"] == ROLES.index("assistant"),
+            assistant=(mine["role"] >= 0) & (mine["role"] == self.roles.get("assistant")),
             question=mine["question"],
             time_word=mine["time_word"],
             first=first,
@@ -436,10 +450,12 @@ class Index:
             session_at=first_at[session_codes],
             session_length=lengths[session_codes],
             speakers=tuple(self.speakers.names),
-            count=self._live_keys,
-            mean_length=self._total_length / max(self._live_keys, 1),
-            session_count=session_count,
-            lexical=matches(lexical, term_counts, np.add) if len(term_codes) else None,
+            count=count,
+            mean_length=mean_length,
+            session_count=session_total
+            if key_seen is None
+            else len(np.unique(all_sessions[key_seen & (all_sessions >= 0)])),
+            lexical=matches(lexical, term_counts, np.add) if len(term_counts) else None,
             sparse=matches(sparse, plan.sparse.weights, np.maximum) if sparse and plan.sparse is not None else None,
             vectors=self.vectors.view()[slots] if plan.dense is not None and self.vectors is not None else None,
             dense=plan.dense,

@@ -8,6 +8,7 @@ import time
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from mnemic.errors import ConflictError
 from mnemic.text.store.base import Job
 from mnemic.text.store.connection import Connection
 from mnemic.text.store.rows import dump
@@ -41,6 +42,10 @@ class SqliteJobs:
 
         self._db.write(run)
 
+    def unschedule(self, kind: str) -> None:
+        """Take the jobs of this kind away: the next run starts from the beginning."""
+        self._db.write(lambda db: db.execute("DELETE FROM jobs WHERE kind = ?", (kind,)).rowcount)
+
     def claim_jobs(
         self, kinds: Sequence[str] = (), limit: int = 1, lease: float = LEASE, *, retry: bool = False
     ) -> list[Job]:
@@ -61,26 +66,36 @@ class SqliteJobs:
 
     def ack(self, job: Job, *, error: str | None = None, again: bool = False) -> None:
         """Finish a job; or keep it with its cursor for another run (``again``); or give it back with its ``error``,
-        to be claimed again after 2**attempts seconds, an hour at most."""
+        to be claimed again after 2**attempts seconds, an hour at most. Whoever lost the lease changes nothing."""
 
         def run(db: sqlite3.Connection) -> None:
             if error is not None:
                 pause = int(min(2.0 ** min(job.attempts, 12), 3600) * 1e6)
                 db.execute(
-                    "UPDATE jobs SET error = ?, leased_until = 0, retry_at = ? WHERE id = ?",
-                    (error[:2000], int(time.time() * 1e6) + pause, job.id),
+                    "UPDATE jobs SET error = ?, leased_until = 0, retry_at = ? WHERE id = ? AND attempts = ?",
+                    (error[:2000], int(time.time() * 1e6) + pause, job.id, job.attempts),
                 )
             elif again:
                 db.execute(
-                    "UPDATE jobs SET error = NULL, leased_until = 0, retry_at = 0, attempts = 0 WHERE id = ?", (job.id,)
+                    "UPDATE jobs SET error = NULL, leased_until = 0, retry_at = 0, attempts = 0 "
+                    "WHERE id = ? AND attempts = ?",
+                    (job.id, job.attempts),
                 )
             else:
-                db.execute("DELETE FROM jobs WHERE id = ?", (job.id,))
+                db.execute("DELETE FROM jobs WHERE id = ? AND attempts = ?", (job.id, job.attempts))
 
         self._db.write(run)
 
 
 def move_cursor(db: sqlite3.Connection, job: Job, cursor: str | None) -> None:
-    """Record how far ``job`` came, in the transaction of the batch that brought it there; renews its lease."""
+    """Record how far ``job`` came, in the transaction of the batch that brought it there; renews its lease.
+
+    Raises :class:`ConflictError` when the lease ran out and another worker has the job, which tells by ``attempts``.
+    """
     until = int((time.time() + LEASE) * 1e6)
-    db.execute("UPDATE jobs SET cursor = coalesce(?, cursor), leased_until = ? WHERE id = ?", (cursor, until, job.id))
+    moved = db.execute(
+        "UPDATE jobs SET cursor = coalesce(?, cursor), leased_until = ? WHERE id = ? AND attempts = ?",
+        (cursor, until, job.id, job.attempts),
+    )
+    if not moved.rowcount:
+        raise ConflictError(f"the job {job.id} ({job.kind}) is no longer this worker's: claim it again")

@@ -14,6 +14,9 @@ from numpy.typing import NDArray
 
 from mnemic.text.encode.base import Floats
 
+LARGEST = 65504.0
+"""The largest weight kept: what a half float holds."""
+
 
 @dataclass(frozen=True, slots=True)
 class Segment:
@@ -50,6 +53,13 @@ class Found:
     keys: NDArray[np.int32]
     weights: Floats
 
+    def among(self, keys: NDArray[np.bool_] | None) -> Found:
+        """Only those of the marked ``keys``; all of them for None."""
+        if keys is None:
+            return self
+        kept = keys[self.keys]
+        return Found(self.owner[kept], self.keys[kept], self.weights[kept])
+
 
 class Postings:
     """Append-only postings of one leg."""
@@ -61,7 +71,8 @@ class Postings:
         """Add flat postings [P]. Keys must be larger than all keys added before."""
         if not len(terms):
             return
-        segments = [*self._segments, Segment.build(terms, keys.astype(np.int32), weights.astype(np.float16))]
+        narrow = np.minimum(weights, LARGEST).astype(np.float16)
+        segments = [*self._segments, Segment.build(terms, keys.astype(np.int32), narrow)]
         while len(segments) > 1 and 2 * len(segments[-1].keys) >= len(segments[-2].keys):
             newer, older = segments.pop(), segments.pop()
             segments.append(

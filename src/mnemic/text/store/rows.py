@@ -124,11 +124,12 @@ def record_of(row: Mapping[str, Any], as_of: int | None = None) -> Record:
     )
 
 
-def index_row(first: Sequence[Any], keys: Sequence[Sequence[Any]], dense: bool) -> Row:
-    """An item and its keys as the index takes them. ``first`` and ``keys`` are in the order of INDEX_COLUMNS."""
+def index_row(first: Sequence[Any], keys: Sequence[Sequence[Any]], dense: int) -> Row:
+    """An item and its keys as the index takes them, with vectors of ``dense`` numbers. ``first`` and ``keys`` are in
+    the order of INDEX_COLUMNS."""
     (id, kind, at, valid_from, valid_to, ended, recorded, retired, forgotten, archived,
      speaker, role, session, supersedes, question, time_word, words_, *_) = first  # fmt: skip
-    sparse = [k for k in keys if k[-3] is not None]
+    # A key may lack its vectors while the space is being encoded anew: then it has no terms, and no direction.
     return Row(
         id=id,
         kind=Kind(kind),
@@ -139,7 +140,7 @@ def index_row(first: Sequence[Any], keys: Sequence[Sequence[Any]], dense: bool) 
         recorded=recorded / 1e6,
         retired=NEVER if retired is None else retired / 1e6,
         forgotten=NEVER if forgotten is None else forgotten / 1e6,
-        archived=archived is not None,
+        archived=NEVER if archived is None else archived / 1e6,
         speaker=speaker,
         role=role,
         session=session,
@@ -148,9 +149,9 @@ def index_row(first: Sequence[Any], keys: Sequence[Sequence[Any]], dense: bool) 
         time_word=bool(time_word),
         words=words_,
         tokens=[k[-4] for k in keys],
-        sparse_terms=[np.frombuffer(k[-3], np.uint16).astype(np.int32) for k in sparse],
-        sparse_weights=[np.frombuffer(k[-2], np.float16) for k in sparse],
-        dense=[np.frombuffer(k[-1], np.float32) for k in keys] if dense else [],
+        sparse_terms=[np.frombuffer(k[-3] or b"", np.uint16).astype(np.int32) for k in keys],
+        sparse_weights=[np.frombuffer(k[-2] or b"", np.float16) for k in keys],
+        dense=[np.frombuffer(k[-1] or bytes(4 * dense), np.float32) for k in keys] if dense else [],
     )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -22,11 +23,12 @@ def migration(function: Callable[[sqlite3.Connection], None]) -> Callable[[sqlit
 @migration
 def m001_initial(db: sqlite3.Connection) -> None:
     # Times are microseconds since 1970 UTC with the speaker's offset in minutes beside them. Vectors live in
-    # rowid tables: WITHOUT ROWID tables spill such rows to overflow pages.
+    # rowid tables: WITHOUT ROWID tables spill such rows to overflow pages. AUTOINCREMENT, because a cursor is a
+    # rid: that of an erased item is never given to another.
     for statement in (
         "CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID",
         """CREATE TABLE items (
-            rid INTEGER PRIMARY KEY,
+            rid INTEGER PRIMARY KEY AUTOINCREMENT,
             id TEXT NOT NULL UNIQUE,
             seq INTEGER NOT NULL,
             version INTEGER NOT NULL,
@@ -60,6 +62,7 @@ def m001_initial(db: sqlite3.Connection) -> None:
             BEGIN SELECT RAISE(ABORT, 'the audit is append-only'); END""",
         """CREATE TRIGGER audit_no_delete BEFORE DELETE ON audit
             BEGIN SELECT RAISE(ABORT, 'the audit is append-only'); END""",
+        "CREATE TABLE usage (id TEXT PRIMARY KEY, count INTEGER NOT NULL, last INTEGER NOT NULL) WITHOUT ROWID",
         "CREATE TABLE receipts (key TEXT PRIMARY KEY, receipt TEXT NOT NULL) WITHOUT ROWID",
         """CREATE TABLE jobs (id INTEGER PRIMARY KEY, kind TEXT NOT NULL, payload TEXT NOT NULL, cursor TEXT,
             attempts INTEGER NOT NULL, leased_until INTEGER NOT NULL, retry_at INTEGER NOT NULL, error TEXT)""",
@@ -67,34 +70,53 @@ def m001_initial(db: sqlite3.Connection) -> None:
         db.execute(statement)
 
 
-def prepare(db: sqlite3.Connection, path: str) -> None:
-    """Create or migrate the schema; refuse a file of another application or of a newer Mnemic."""
+def prepare(db: sqlite3.Connection, path: str, patience: float = 30.0) -> None:
+    """Create or migrate the schema; refuse a file of another application or of a newer Mnemic.
+
+    The tables are made before the file is switched to WAL, so that its header names the application at once.
+    """
+    if _header(db, path) != (APPLICATION_ID, len(MIGRATIONS)):
+        db.execute("PRAGMA page_size = 8192")
+        db.execute("BEGIN IMMEDIATE")
+        try:
+            for number in range(check(db, path, new=True), len(MIGRATIONS)):
+                MIGRATIONS[number](db)
+            db.execute(f"PRAGMA application_id = {APPLICATION_ID}")
+            db.execute(f"PRAGMA user_version = {len(MIGRATIONS)}")
+            db.execute("COMMIT")
+        except BaseException:
+            if db.in_transaction:
+                db.execute("ROLLBACK")
+            raise
+    deadline = time.monotonic() + patience
+    while True:  # SQLite does not wait for the lock that this needs
+        try:
+            db.execute("PRAGMA journal_mode = WAL")
+            return
+        except sqlite3.OperationalError as error:
+            if "locked" not in str(error) or time.monotonic() > deadline:
+                raise
+            time.sleep(0.01)
+
+
+def check(db: sqlite3.Connection, path: str, *, new: bool = False) -> int:
+    """The version of the schema in the file; 0 for an empty one, if it may be ``new``."""
     found, version = _header(db, path)
-    if found not in (0, APPLICATION_ID) or (found == 0 and version):
+    tables = db.execute("SELECT count(*) FROM sqlite_schema").fetchone()[0]
+    if found == 0 and not version and not tables:
+        if new:
+            return 0
+        raise StoreError(f"{path} is empty, not a Mnemic store: check the path")
+    if found != APPLICATION_ID:
         raise StoreError(f"{path} is a database of another application: choose another path")
     if version > len(MIGRATIONS):
         raise StoreError(
             f"{path} was written by a newer Mnemic (schema {version}, this one knows {len(MIGRATIONS)}): "
             "upgrade with: pip install --upgrade mnemic"
         )
-    if found == 0:
-        if db.execute("SELECT count(*) FROM sqlite_schema").fetchone()[0]:
-            raise StoreError(f"{path} is a database of another application: choose another path")
-        db.execute("PRAGMA page_size = 8192")
-        db.execute("PRAGMA journal_mode = WAL")
-    if version == len(MIGRATIONS):
-        return
-    db.execute("BEGIN IMMEDIATE")
-    try:
-        version = db.execute("PRAGMA user_version").fetchone()[0]  # another process may have been faster
-        for number in range(version, len(MIGRATIONS)):
-            MIGRATIONS[number](db)
-        db.execute(f"PRAGMA application_id = {APPLICATION_ID}")
-        db.execute(f"PRAGMA user_version = {len(MIGRATIONS)}")
-        db.execute("COMMIT")
-    except BaseException:
-        db.execute("ROLLBACK")
-        raise
+    if version < len(MIGRATIONS) and not new:
+        raise StoreError(f"{path} was written by an older Mnemic: open it for writing once, so that it is upgraded")
+    return version
 
 
 def _header(db: sqlite3.Connection, path: str) -> tuple[int, int]:

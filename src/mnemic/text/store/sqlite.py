@@ -11,25 +11,27 @@ import math
 import sqlite3
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import Any
 
 from mnemic.errors import ConflictError, InputError, NotFoundError
 from mnemic.text.plan import Bools, Candidates, Filter, SearchPlan
 from mnemic.text.record import EPOCH, Batch, Kind, Link, Receipt, Record, from_micros, to_micros
 from mnemic.text.store.base import Change, EncodedKey, Encoders, Job, Prepared, encode_keys
-from mnemic.text.store.connection import Connection
+from mnemic.text.store.connection import Connection, truncate
 from mnemic.text.store.index import Index, Row
 from mnemic.text.store.jobs import SqliteJobs, move_cursor
 from mnemic.text.store.rows import COLUMNS, INDEX_COLUMNS, digest, dump, index_row, item_values, pack_sparse, record_of
 from mnemic.text.store.sql import audit, conditions, fetch, last, marks, parts, receipt_of
 from mnemic.text.store.transfer import SqliteTransfer
+from mnemic.text.store.usage import SqliteUsage, UsageLog
 
 
 def utc_now() -> datetime:
     return datetime.now(UTC)
 
 
-class SqliteSpace(SqliteJobs, SqliteTransfer):
+class SqliteSpace(SqliteJobs, SqliteTransfer, SqliteUsage):
     """One space in one file. ``path`` may be ``:memory:``."""
 
     def __init__(
@@ -48,6 +50,10 @@ class SqliteSpace(SqliteJobs, SqliteTransfer):
         self.clock = clock
         self._db = Connection(path, durability=durability, read_only=read_only)
         self._index = self._new_index()
+        self._uses = UsageLog()
+        self._erasing = not read_only and self.get_meta("erasure_pending") is not None
+        if self._erasing:
+            self.finish_erasure()
 
     def _new_index(self) -> Index:
         return Index(self.encoders.dense.dim if self.encoders.dense is not None else None)
@@ -126,7 +132,10 @@ class SqliteSpace(SqliteJobs, SqliteTransfer):
                 db.execute("INSERT INTO receipts VALUES (?, ?)", (idempotency_key, body))
             return receipt
 
-        return self._db.write(run)
+        receipt = self._db.write(run)
+        if self._erasing:
+            self.finish_erasure()
+        return receipt
 
     def _known(self, db: sqlite3.Connection, puts: Sequence[Record]) -> dict[str, bytes]:
         known: dict[str, bytes] = {}
@@ -143,7 +152,7 @@ class SqliteSpace(SqliteJobs, SqliteTransfer):
         at: int,
     ) -> tuple[list[str], list[str]]:
         known = self._known(db, puts)
-        rid = db.execute("SELECT coalesce(max(rid), 0) FROM items").fetchone()[0]
+        rid = db.execute("SELECT coalesce(max(seq), 0) FROM sqlite_sequence WHERE name = 'items'").fetchone()[0]
         kid = db.execute("SELECT coalesce(max(kid), 0) FROM keys").fetchone()[0]
         stored: list[str] = []
         duplicates: list[str] = []
@@ -189,6 +198,8 @@ class SqliteSpace(SqliteJobs, SqliteTransfer):
             )
             if old == new or old not in found or new not in found:
                 raise NotFoundError(f"cannot supersede {old!r} by {new!r}: both must be stored, and differ")
+            if db.execute("SELECT retired FROM items WHERE id = ?", (new,)).fetchone()[0] is not None:
+                raise ConflictError(f"{new!r} was superseded itself: supersede by its newest version (see history)")
             starts = found[old], found[new]
             ended = max(s for s in (*starts, None) if s is not None) if any(s is not None for s in starts) else at
             db.execute(
@@ -239,6 +250,7 @@ class SqliteSpace(SqliteJobs, SqliteTransfer):
                 for table in ("keys", "sparse", "dense"):
                     db.executemany(f"DELETE FROM {table} WHERE kid = ?", [(kid,) for kid, _ in kids])
                 db.execute(f"DELETE FROM items WHERE rid IN ({marks(rids)})", rids)
+                db.execute(f"DELETE FROM usage WHERE id IN ({marks(part)})", part)
                 for side in ("source", "target"):
                     db.execute(f"DELETE FROM links WHERE {side} IN ({marks(part)})", part)
             if gone:
@@ -248,16 +260,18 @@ class SqliteSpace(SqliteJobs, SqliteTransfer):
             return Receipt(seq if gone else seq - 1, tuple(gone), at=from_micros(at))
 
         receipt = self._db.write(run)
-        pending = bool(receipt.ids) and not self.finish_erasure()
+        self._erasing = self._erasing or bool(receipt.ids)
+        pending = bool(receipt.ids) and not self.finish_erasure(wait=1.0)
         return Receipt(receipt.seq, receipt.ids, pending=pending, at=receipt.at)
 
-    def finish_erasure(self) -> bool:
-        """Truncate the write-ahead log, where deleted pages may linger. False while a reader holds it."""
-        busy = self._db.write(lambda db: db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0], alone=True)
-        if not busy:
+    def finish_erasure(self, wait: float = 0.0) -> bool:
+        """Truncate the write-ahead log, where deleted pages may linger. False while a reader holds it, after ``wait``
+        seconds."""
+        if self._db.write(partial(truncate, wait=wait), alone=True):
             self.set_meta("erasure_pending", None)
-            self._db.write(lambda db: db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0], alone=True)
-        return not busy
+            self._db.write(partial(truncate, wait=0.0), alone=True)
+            self._erasing = False
+        return not self._erasing
 
     # -- reading ---------------------------------------------------------------------------------------------
 
@@ -280,10 +294,14 @@ class SqliteSpace(SqliteJobs, SqliteTransfer):
             chain = self._get(db, [id])
             if not chain:
                 raise NotFoundError(f"no memory has the id {id!r}: it was never stored here, or was erased")
-            while chain[0].supersedes and (older := self._get(db, [chain[0].supersedes])):
-                chain.insert(0, older[0])
-            while chain[-1].superseded_by and (newer := self._get(db, [chain[-1].superseded_by])):
-                chain.append(newer[0])
+            seen = {id}  # a restored file may hold a circle
+            for step in ("supersedes", "superseded_by"):
+                chain.reverse()
+                while (
+                    (beside := getattr(chain[-1], step)) and beside not in seen and (found := self._get(db, [beside]))
+                ):
+                    seen.add(beside)
+                    chain += found
             return chain
 
     def search(self, plan: SearchPlan) -> Candidates:
@@ -313,7 +331,7 @@ class SqliteSpace(SqliteJobs, SqliteTransfer):
         gone = db.execute("SELECT ids FROM audit WHERE seq > ? AND op = 'purge'", (index.seq,)).fetchall()
         for (ids,) in gone:
             index.drop(json.loads(ids))
-        dense = self.encoders.dense is not None
+        dense = self.encoders.dense.dim if self.encoders.dense is not None else 0
         rows: list[Row] = []
         keys: list[Sequence[Any]] = []
         # New items have the highest rids, so this order appends them and refreshes the others on the way.
@@ -332,9 +350,9 @@ class SqliteSpace(SqliteJobs, SqliteTransfer):
         index.seq = newest
 
     def _allowed(self, db: sqlite3.Connection, filter: Filter, index: Index) -> Bools | None:
-        """What the index has no columns for: ids, meta and phrases."""
+        """What the index has no columns for: ids, meta, phrases and words."""
         mask = index.numbers(filter.ids) if filter.ids else None
-        where, values = conditions(Filter(meta=filter.meta, phrase=filter.phrase))
+        where, values = conditions(Filter(meta=filter.meta, phrase=filter.phrase, words=filter.words))
         if where:
             found = db.execute(f"SELECT id FROM items WHERE {' AND '.join(where)}", values)
             passed = index.numbers(row[0] for row in found)
@@ -413,6 +431,27 @@ class SqliteSpace(SqliteJobs, SqliteTransfer):
                 "jobs": [{"kind": kind, "attempts": attempts, "error": error} for kind, attempts, error in jobs],
             }
 
+    def derived(self) -> list[str]:
+        """The ids of all records that are no turns, in every state."""
+        with self._db.read() as db:
+            return [row[0] for row in db.execute("SELECT id FROM items WHERE kind <> 'turn' ORDER BY rid")]
+
+    def check(self) -> str | None:
+        """What is wrong with the file, None if nothing is: its pages, and that every table tells the same story."""
+        with self._db.read() as db:
+            said = db.execute("PRAGMA quick_check(1)").fetchone()[0]
+            if said != "ok":
+                return str(said)
+            for fault, sql in (
+                ("items without keys", "SELECT count(*) FROM items WHERE rid NOT IN (SELECT rid FROM keys)"),
+                ("keys without items", "SELECT count(*) FROM keys WHERE rid NOT IN (SELECT rid FROM items)"),
+                ("vectors without keys", "SELECT count(*) FROM sparse WHERE kid NOT IN (SELECT kid FROM keys)"),
+                ("vectors without keys", "SELECT count(*) FROM dense WHERE kid NOT IN (SELECT kid FROM keys)"),
+            ):
+                if count := db.execute(sql).fetchone()[0]:
+                    return f"{count} {fault}"
+        return None
+
     def get_meta(self, key: str) -> str | None:
         with self._db.read() as db:
             row = db.execute("SELECT value FROM meta WHERE key = ?", (key,)).fetchone()
@@ -428,4 +467,5 @@ class SqliteSpace(SqliteJobs, SqliteTransfer):
         self._db.write(run)
 
     def close(self) -> None:
+        self.settle_usage()
         self._db.close()

@@ -17,7 +17,10 @@ from mnemic.text.store.rows import COLUMNS, pack_sparse, record_of
 from mnemic.text.store.sql import audit, fetch, last
 
 PAGE = 500
-_STATES = ("recorded", "valid_to", "supersedes", "superseded_by", "retired", "ended", "forgotten", "archived")
+_STATES = ("recorded", "zone", "valid_to", "supersedes", "superseded_by", "retired", "ended", "forgotten", "archived")
+_TEXTS = ("id", "kind", "text", "speaker", "role", "session", "caption", "supersedes", "superseded_by")
+_TIMES = ("at", "zone", "valid_from", "valid_to", "recorded", "retired", "ended", "forgotten", "archived")
+_NEEDED = ("id", "kind", "text", "recorded", "zone")
 
 
 class SqliteTransfer:
@@ -47,19 +50,12 @@ class SqliteTransfer:
 
     def export(self) -> Iterator[dict[str, Any]]:
         """Every item (all states, in order) and link as plain dicts: what :meth:`restore` takes."""
-        position = 0
-        while True:
-            with self._db.read() as db:
-                rows = list(fetch(db, "SELECT * FROM items WHERE rid > ? ORDER BY rid LIMIT ?", [position, PAGE]))
-            for row in rows:
-                position = row["rid"]
-                yield {"item": {k: v for k, v in row.items() if k not in ("rid", "seq", "digest")}}
-            if len(rows) < PAGE:
-                break
         with self._db.read() as db:
-            links = db.execute("SELECT source, target, kind, weight FROM links ORDER BY 1, 3, 2").fetchall()
-        for link in links:
-            yield {"link": list(link)}
+            if not self._db.shared:
+                yield from _lines(db)  # one snapshot for as long as it takes
+                return
+            lines = list(_lines(db))
+        yield from lines
 
     def restore(self, lines: Iterable[Mapping[str, Any]]) -> int:
         """Take over what :meth:`export` gave, states and times included, in one transaction. Into an empty space only.
@@ -75,8 +71,8 @@ class SqliteTransfer:
             elif "link" in line:
                 links.append(Link(*line["link"]))
         try:
-            records = [record_of({"rid": 0, "seq": 0, **item}) for item in items]
-        except (KeyError, TypeError, ValueError) as error:
+            records = [_record(item) for item in items]
+        except (KeyError, TypeError, ValueError, OverflowError) as error:
             raise InputError(f"this is not an export of Mnemic: {type(error).__name__}: {error}") from error
         keys = encode_keys(records, self.encoders)
         encoded = {record.id: key for record, key in zip(records, keys, strict=True)}
@@ -114,6 +110,22 @@ class SqliteTransfer:
         self.encoders = encoders
         self._index = self._new_index()
         return done
+
+
+def _record(item: Mapping[str, Any]) -> Record:
+    """The record of an exported item; raises KeyError, TypeError or ValueError for what is none."""
+    for kind, names in ((str, _TEXTS), (int, _TIMES)):
+        for name in names:
+            if not isinstance(item[name], kind) and (item[name] is not None or name in _NEEDED):
+                raise TypeError(f"{name} is {item[name]!r}")
+    return record_of({"rid": 0, "seq": 0, **item})
+
+
+def _lines(db: sqlite3.Connection) -> Iterator[dict[str, Any]]:
+    for row in fetch(db, "SELECT * FROM items ORDER BY rid", []):
+        yield {"item": {k: v for k, v in row.items() if k not in ("rid", "seq", "digest")}}
+    for link in db.execute("SELECT source, target, kind, weight FROM links ORDER BY 1, 3, 2"):
+        yield {"link": list(link)}
 
 
 def _replace_vectors(db: sqlite3.Connection, rids: Sequence[int], encoded: Sequence[Sequence[EncodedKey]]) -> None:

@@ -23,3 +23,20 @@ def make(name: str) -> System:
     module, _, cls = SYSTEMS[name].partition(":")
     system: System = getattr(import_module(module), cls)()
     return system
+
+
+def describe() -> list[dict[str, str]]:
+    """For every system its name, kind (memory, reader or governor), paper, and what it is good at."""
+    rows = []
+    for name, home in sorted(SYSTEMS.items()):
+        module, _, cls = home.partition(":")
+        system = getattr(import_module(module), cls)
+        rows.append(
+            {
+                "name": name,
+                "kind": getattr(system, "kind", "memory"),
+                "paper": getattr(system, "paper", ""),
+                "about": (system.__doc__ or "").strip().split("\n")[0],
+            }
+        )
+    return rows

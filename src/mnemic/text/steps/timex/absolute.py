@@ -65,7 +65,7 @@ class Absolute(Reader):
     # ---- days and months -----------------------------------------------------------------------------------------
 
     def _digits(self, i: int, cued: bool) -> Found:
-        """``2023-05-08``, ``2023-05``, ``5/8/2023`` (month first where it can be), ``8.5.2023`` (day first), ``5/8``."""
+        """``2023-05-08``, ``2023-05``, ``5/8/2023`` (month first if it can be), ``8.5.2023`` (day first), ``5/8``."""
         kind, word = self.kinds[i], self.words[i]
         parts = [int(part) for part in re.findall(r"[0-9]+", word)[:3]]
         bounds: Bounds | None
@@ -89,7 +89,7 @@ class Absolute(Reader):
         return (Node(*bounds, "day", 0.95), i + 1) if bounds else None
 
     def _dated(self, i: int, loose: bool = False) -> Found:
-        """Day and month in either order, a weekday before and a year after if there are any; a month; month and year."""
+        """Day and month in either order, with or without a weekday before and a year after; a month; month and year."""
         j = i
         if self.words[j] in WEEKDAYS:
             j += 1
@@ -224,11 +224,17 @@ class Absolute(Reader):
         if not named or (named[0] == "new year" and not self.tokens[i].raw[0].isupper()):
             return None
         name, j = named
-        year, after = self._year(j)
-        if year:
+        season = self.words[j] in ("holiday", "holidays", "break", "vacation", "period", "season")
+
+        def at(year: int) -> Bounds | None:
             bounds = holiday(name, year)
-            return (Node(*bounds, "holiday"), after) if bounds else None
-        return self._yearly(lambda y: holiday(name, y), "holiday", 0.85), j
+            return (shift(bounds[0], -5), shift(bounds[1], 7)) if bounds and season else bounds
+
+        year, after = self._year(j + season)
+        if year:
+            bounds = at(year)
+            return (Node(*bounds, "span" if season else "holiday"), after) if bounds else None
+        return self._yearly(at, "span" if season else "holiday", 0.85), j + season
 
     def _quarter(self, i: int) -> Found:
         """``Q2 2023``, ``H1``, ``the second quarter of 2023``."""
@@ -281,9 +287,9 @@ class Absolute(Reader):
         which = 0 if word in EARLY else 1 if word in MID else 2
         unit = self.words[j + 1]
         whole: Found = None
-        if self.words[j] == "the" and unit in ("week", "month", "year", "quarter", "decade"):
-            if self.words[j + 2] not in ("before", "after", "of", "following", "preceding"):
-                whole = Node(*unit_bounds(self.now, unit), unit, 0.8), j + 2
+        counted = self.words[j + 2] in ("before", "after", "of", "following", "preceding")
+        if self.words[j] == "the" and unit in ("week", "month", "year", "quarter", "decade") and not counted:
+            whole = Node(*unit_bounds(self.now, unit), unit, 0.8), j + 2
         whole = whole or self.atom(j, loose=True)
         if not whole or whole[0].grain not in _DIVISIBLE:
             return None
@@ -320,7 +326,10 @@ class Absolute(Reader):
             low, high = nth_weekday(start, end, weekday, nth)
         elif unit == "weekend":
             low = nth_weekday(start, end, 5, nth)[0]
-            low, high = shift(low, -7 * (many - 1) if nth < 0 else 0), shift(low, 2 + (7 * (many - 1) if nth > 0 else 0))
+            low, high = (
+                shift(low, -7 * (many - 1) if nth < 0 else 0),
+                shift(low, 2 + (7 * (many - 1) if nth > 0 else 0)),
+            )
             end = max(end, high)
         elif unit in ("month", "quarter"):
             size = 3 if unit == "quarter" else 1
@@ -335,12 +344,12 @@ class Absolute(Reader):
         return (Node(low, high, grain, whole[0].sure), whole[1]) if low < high else None
 
 
-_AFTER_DATE = {
-    *"and or to until till through about that which when in with we did do was were you i what how for at as please".split()
-}
-_BEFORE_DAY = {
-    *"on of since until till before after by from between through around to and for discussed chat talk conversation".split()
-}
+_AFTER_DATE = set(
+    "and or to until till through about that which when in with we did do was were you i what how for at please".split()
+)
+_BEFORE_DAY = set(
+    "on of since until till before after by from between through around to and for discussed chat talk".split()
+)
 _DIVISIBLE = {"week", "fortnight", "month", "season", "quarter", "year", "decade", "part"}
 
 

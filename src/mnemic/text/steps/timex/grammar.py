@@ -3,33 +3,37 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import datetime
 
 from mnemic.text.steps.timex.calendar import (
     DAY,
     HOLIDAY_HEADS,
     MIN,
-    Bounds,
     back_by,
     calendar_day,
     midnight,
     shift,
-    unit_bounds,
 )
 from mnemic.text.steps.timex.relative import Relative
 from mnemic.text.steps.timex.tokens import (
     ABOUT,
     EARLY,
+    HEDGES,
     JOIN,
     LAST,
     LATE,
     MID,
     MONTHS,
     NEXT,
+    NUMBERS,
+    ORDINAL_HEADS,
+    ORDINALS,
     PARTS_OF_DAY,
     SEASONS,
     THIS,
     TODAY,
     UNITS,
+    VAGUE,
     WEEKDAYS,
     Found,
     Node,
@@ -37,6 +41,11 @@ from mnemic.text.steps.timex.tokens import (
 
 _OPEN = {"since", "after", "before", "until", "till", "by", "following", "prior", "up", "ever", "past", "as", "later"}
 _PART = EARLY | MID | LATE | {"first", "second", "latter"}
+_STARTS = frozenset(
+    {*MONTHS, *WEEKDAYS, *SEASONS, *UNITS, *TODAY, *NUMBERS, *ORDINALS, *VAGUE, *HEDGES, *HOLIDAY_HEADS, *_OPEN, *_PART}
+    | {*LAST, *NEXT, *THIS, "between", "from", "within", "near", "the", "that", "on", "in", "or", "a", "an", "half"}
+    | {"hundred", "sometime", "most", "earlier", "q", "h"}
+)
 _DEPTH = 12  # expressions inside expressions ("the day before the Friday before ..."); more is noise, not language
 
 
@@ -59,6 +68,8 @@ class Grammar(Relative):
     def expression(self, i: int) -> Found:
         """The time expression that begins at token ``i``, spans and open stretches included, and the token after it."""
         word = self.words[i]
+        if self.kinds[i] == "word" and word not in _STARTS:
+            return None
         found: Found = None
         if word == "between":
             found = self._span(i + 1, JOIN | {"and"})
@@ -82,9 +93,9 @@ class Grammar(Relative):
             size = {"week": 7.0, "weekend": 7.0, "day": 1.0}.get(node.grain)
             start = shift(node.start, -size) if size else back_by(node.start, node.grain, 1)
             return Node(start, node.end, "span", node.sure), k + 3 + (self.words[k + 3] in ("that", "it"))
-        if k > j and node.grain == "day" and node.end == self.today:
-            if self.words[k : k + 3] == ["the", "day", "before"] and self._ends(k + 3):
-                return Node(shift(node.start, -1), node.end, "span", node.sure), k + 3
+        day_before = self.words[k : k + 3] == ["the", "day", "before"] and self._ends(k + 3)
+        if k > j and node.grain == "day" and node.end == self.today and day_before:
+            return Node(shift(node.start, -1), node.end, "span", node.sure), k + 3
         return node, j
 
     # ---- spans ---------------------------------------------------------------------------------------------------
@@ -173,8 +184,9 @@ class Grammar(Relative):
             return None
         return self._to_now(found[0].start, found[0]), found[1] + 1
 
-    def _to_now(self, start: Bounds[0] if False else object, node: Node) -> Node:  # placeholder
-        raise NotImplementedError
+    def _to_now(self, start: datetime, node: Node) -> Node:
+        """From ``start`` to the end of today (of ``node`` where that lies ahead)."""
+        return Node(start, max(shift(self.today, 1), node.end), "span", node.sure)
 
     # ---- open and fuzzy stretches --------------------------------------------------------------------------------
 
@@ -192,11 +204,19 @@ class Grammar(Relative):
         if not found or found[0].grain == "clock":
             return None
         node, j = found
-        if word == "since":
-            return self._to_now(node.start, node), j
-        if word in ("after", "following", "past"):
-            return self._to_now(node.end, node), j
+        if word in ("since", "after", "following", "past"):
+            return self._and_until(self._to_now(node.start if word == "since" else node.end, node), j)
         return Node(MIN, node.start if word == "before" else node.end, "span", node.sure), j
+
+    def _and_until(self, node: Node, j: int) -> Found:
+        """``since X but before Y``."""
+        k = j + (self.words[j] in ("but", "and", ","))
+        if k == j or self.words[k] not in ("before", "until", "till", "by"):
+            return node, j
+        last = self._open(k)
+        if not last or last[0].end <= node.start:
+            return node, j
+        return replace(node, end=last[0].end), last[1]
 
     def _near(self, i: int) -> Found:
         """``around X``: X and half its length, at least two days, on either side; ``within N units of X``."""

@@ -147,8 +147,9 @@ class Relative(Absolute):
 
     def _unit_tail(self, node: Node, j: int) -> Found:
         """``last week on Friday``, ``last month on the 8th``, ``last year in May``."""
-        led = self.words[j] in ("on", "in")
-        k = j + led
+        k = j + (self.words[j] == "," and self.words[j + 1] == "on")
+        led = self.words[k] in ("on", "in")
+        k += led
         if node.grain == "week" and self.words[k] in WEEKDAYS:
             return Node(*nth_weekday(node.start, node.end, WEEKDAYS[self.words[k]], 1), "day", 0.9), k + 1
         if node.grain == "month" and led and self.words[k] == "the" and (day := self.ordinal(k + 1)):
@@ -270,7 +271,7 @@ class Relative(Absolute):
         return Node(shift(low, -pad), shift(high, pad + 1), unit, sure)
 
     def _counted_from(self, unit: str, amount: Quantity, relation: str, base: Node, i: int) -> Node:
-        """``the two weeks before X`` is the whole stretch; ``two weeks before X`` the day, week or month it leads to."""
+        """``the two weeks before X`` is the whole stretch, ``two weeks before X`` the day or week it leads to."""
         before = relation in _BEFORE
         if relation == "leading" or (i > 0 and self.words[i - 1] in ("the", "in", "within", "during", "over")):
             if before:
@@ -335,7 +336,9 @@ class Relative(Absolute):
         """The latest before today (-1), the one of this week (0) or the first after today (1)."""
         if way < 0:
             return self._weekday_back(weekday, 1)
-        return shift(self.today, (weekday - self.today.weekday() - 1) % 7 + 1 if way else weekday - self.today.weekday())
+        return shift(
+            self.today, (weekday - self.today.weekday() - 1) % 7 + 1 if way else weekday - self.today.weekday()
+        )
 
     def _weeks_before(self, weekday: int, unit: str, amount: Quantity) -> Node:
         """``Friday two weeks ago``: that weekday in the calendar week so many weeks back."""
@@ -343,7 +346,7 @@ class Relative(Absolute):
         return Node(*day_bounds(shift(unit_bounds(self.now, "week", -weeks)[0], weekday)), "day", 0.85)
 
     def _weekday(self, i: int, loose: bool, start: int) -> Found:
-        """``Friday``, ``Friday before last``, ``Friday of last week``, ``Friday a week ago``, ``Friday before 3 May``."""
+        """``Friday``, ``Friday before last``, ``Friday of last week``, ``Friday a week ago``, ``Friday after X``."""
         word, j = self.words[i], i + 1
         weekday, follows = WEEKDAYS[word], self.words[i + 1]
         if len(word) <= 3 and not (self.tokens[i].raw[0].isupper() and (loose or self._cued(start))):
@@ -367,9 +370,9 @@ class Relative(Absolute):
             weeks = 1 if self.words[k] in LAST else -1 if self.words[k] in NEXT else 0
             return self._weeks_before(weekday, "week", Quantity(weeks, weeks, weeks)), k + 2
         count = self.quantity(j)
-        if count and UNITS.get(self.words[count[1]]) in ("week", "fortnight"):
-            if self.words[count[1] + 1] in ("ago", "back"):
-                return self._weeks_before(weekday, UNITS[self.words[count[1]]], count[0]), count[1] + 2
+        unit = UNITS.get(self.words[count[1]]) if count else None
+        if count and unit in ("week", "fortnight") and self.words[count[1] + 1] in ("ago", "back"):
+            return self._weeks_before(weekday, unit, count[0]), count[1] + 2
         if not self._means_a_day(i, loose):
             return None
         at = self._weekday_by(weekday, 1 if self.ahead else -1)
@@ -380,7 +383,8 @@ class Relative(Absolute):
         before = self.words[i - 1] if i else ""
         if self.words[i + 1] in _HABITS or before in _OWNED:
             return False
-        return loose or before != "the" or self._cued(i - 1) or self.words[i + 1] in _TALKS
+        led = i > 1 and self.words[i - 2] in ("on", "since", "until", "till", "before", "after", "by", "from", "of")
+        return loose or before != "the" or led or self.words[i + 1] in _TALKS
 
 
 def _weekly(weekday: int) -> Callable[[datetime, int], Bounds]:

@@ -12,9 +12,9 @@ from mnemic.text.steps.timex.calendar import Bounds, midnight
 
 _TOKEN = re.compile(
     r"(?P<iso>[0-9]{4}[-/][0-9]{1,2}(?:[-/][0-9]{1,2})?(?![0-9]))(?:T[0-9:.]+Z?)?"
-    r"|(?P<num>[0-9]{1,2}[/.-][0-9]{1,2}[/.-](?:[0-9]{4}|[0-9]{2})(?![0-9]))"
+    r"|(?P<num>[0-9]{1,2}(?P<sep>[/.-])[0-9]{1,2}(?P=sep)(?:[0-9]{4}|[0-9]{2})(?![0-9]))"
     r"|(?P<short>[0-9]{1,2}/[0-9]{1,2}(?![0-9/]))"
-    r"|(?P<clock>[0-9]{1,2}(?::[0-9]{2}){1,2}(?:\s?[ap]\.?m\b\.?)?|[0-9]{1,2}\s?(?:[ap]\.m\.|[ap]m\b)|[0-9]{1,2} o['’]clock)"
+    r"|(?P<clock>[0-9]{1,2}(?::[0-9]{2}){1,2}(?:\s?[ap]\.?m\b\.?)?|[0-9]{1,2}(?:\s?[ap]\.m\.|\s?[ap]m\b| o['’]clock))"
     r"|(?P<ord>[0-9]{1,4}(?:st|nd|rd|th)\b)"
     r"|(?P<decade>(?:[12][0-9])?[0-9]0['’]?s\b)"
     r"|(?P<yy>['’][0-9]{2}(?![0-9]))"
@@ -36,9 +36,8 @@ MONTHS = {
 WEEKDAYS = {
     name: number
     for number, names in enumerate(
-        "monday mon|tuesday tue tues|wednesday wed weds|thursday thu thur thurs|friday fri|saturday sat|sunday sun".split(
-            "|"
-        )
+        "monday mon|tuesday tue tues|wednesday wed weds|thursday thu thur thurs|friday fri|saturday sat|sunday sun"
+        "".split("|")
     )
     for name in names.split()
 }
@@ -53,9 +52,7 @@ _ORDS = (
     "first second third fourth fifth sixth seventh eighth ninth tenth eleventh twelfth thirteenth fourteenth fifteenth"
     " sixteenth seventeenth eighteenth nineteenth"
 ).split()
-ORDINALS = {word: n for n, word in enumerate(_ORDS, start=1)} | {
-    word[:-1] + "ieth": n for word, n in TENS.items()
-}
+ORDINALS = {word: n for n, word in enumerate(_ORDS, start=1)} | {word[:-1] + "ieth": n for word, n in TENS.items()}
 UNITS = {
     name: unit
     for unit in ("minute", "hour", "day", "week", "fortnight", "weekend", "month", "quarter", "year", "decade")
@@ -70,20 +67,26 @@ PARTS_OF_DAY = {
     "lunchtime": (11, 14),
     "midday": (11, 14),
 }
+TODAY = {"today": 0, "yesterday": -1, "tomorrow": 1, "tonight": 0}
+DAYS = {"day", "holiday"}  # grains that are one day
+ORDINAL_HEADS = {*ORDINALS, *TENS}
 LAST = {"last", "previous", "past", "prior", "preceding"}
 NEXT = {"next", "coming", "upcoming", "following"}
 THIS = {"this", "current"}
 EARLY = {"early", "beginning", "start", "opening"}
 MID = {"mid", "middle"}
-LATE = {"late", "end", "close", "tail", "closing"}
+LATE = {"late", "later", "end", "close"}
 JOIN = {"to", "until", "till", "til", "through", "thru", "dash"}
-AGO = {"ago", "back", "earlier", "prior", "previously"}
 ABOUT = {"about", "around", "roughly", "approximately", "some", "nearly", "almost", "circa", "maybe", "exactly", "just"}
 # Words before a bare month, season or year that make it a time and not a name, a verb or a plain number.
-CUES = {
-    *"in of since until till before after during by from between through around early mid late last this next to and"
-    " for about past previous or over circa dash throughout back every year on thru within beginning end middle start".split()
-}
+CUES = set(
+    "in of since until till before after during by from between through around early mid late last this next to and for"
+    " about past previous or over circa dash throughout back every year on thru within beginning end middle".split()
+)
+
+
+HEDGES = ABOUT | {"good", "over", "like", "under"}
+VAGUE = {"couple": (2, 2, 2), "few": (2, 3, 5), "several": (3, 5, 8), "dozen": (12, 12, 12)}  # low, middle, high
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,6 +124,10 @@ class Quantity:
     low: float
     high: float
 
+    def negative(self) -> Quantity:
+        """The same count the other way round."""
+        return Quantity(-self.value, -self.high, -self.low)
+
 
 def tokenise(text: str) -> list[Token]:
     """Words, numbers and marks with their place in ``text``; dates in digits are one token."""
@@ -139,13 +146,13 @@ def tokenise(text: str) -> list[Token]:
     return tokens
 
 
-
 class Reader(ABC):
     """One tokenised text and the moment it is read at.
 
-    ``now`` is naive wall-clock time. ``ahead`` resolves what has no year or week to the coming occurrence instead of
-    the latest one (a turn that speaks of the future). ``floor`` and ``newest`` are the first and last day for which
-    there is anything to find: a date without a year whose latest occurrence lies after ``newest`` is the one before.
+    ``now`` is naive wall-clock time. ``ahead`` takes what names no year or week as the coming occurrence instead of
+    the latest one (a turn that speaks of the future); ``plans`` reads "in two weeks" as a time and not as a duration.
+    ``oldest`` and ``newest`` bound what there is to find: a date without a year whose latest occurrence lies after
+    ``newest`` is the one before.
     """
 
     def __init__(
@@ -154,79 +161,76 @@ class Reader(ABC):
         now: datetime,
         *,
         ahead: bool = False,
-        floor: datetime | None = None,
+        plans: bool = False,
+        oldest: datetime | None = None,
         newest: datetime | None = None,
     ) -> None:
         self.tokens = tokens
         self.now = now
         self.today = midnight(now)
-        self.ahead = ahead
-        self.floor, self.newest = floor, newest
-        self.words = [token.text for token in tokens] + [""] * 8
+        self.ahead, self.plans = ahead, plans
+        self.oldest, self.newest = oldest, newest
+        self.words = [token.text for token in tokens] + [""] * 8  # so that rules may look ahead without a bound
         self.kinds = [token.kind for token in tokens] + [""] * 8
+        self._atoms: dict[tuple[int, bool], Found] = {}
+        self._depth = 0
 
     @abstractmethod
     def atom(self, i: int, loose: bool = False) -> Found:
         """One expression at token ``i`` and the token after it. ``loose``: the words before it announce a time."""
 
-    def _cued(self, start: int) -> bool:
-        """Whether the word before ``start`` announces a time."""
-        return start > 0 and (self.words[start - 1] in CUES or (self.words[start - 1] == "the" and self._cued(start - 1)))
+    def _cued(self, i: int) -> bool:
+        """Whether the word before token ``i`` (a "the" in between aside) announces a time."""
+        i -= i > 1 and self.words[i - 1] == "the"
+        return i > 0 and self.words[i - 1] in CUES
 
     def quantity(self, i: int) -> tuple[Quantity, int] | None:
-        """A count: ``3``, ``twenty-one``, ``a``, ``a couple of``, ``a few``, ``half a``, ``one and a half``."""
-        word = self.words[i]
-        if word in ABOUT or word in ("good", "over", "like"):
-            return self.quantity(i + 1)
-        if word == "half" and self.words[i + 1] in ("a", "an"):
+        """A count: ``3``, ``twenty-one``, ``a``, ``a couple of``, ``a few``, ``half a``, ``1 and a half``, ``2-3``."""
+        for _ in range(3):  # "just over a good"
+            i += self.words[i] in HEDGES
+        words = self.words
+        if words[i] == "half" and words[i + 1] in ("a", "an"):
             return Quantity(0.5, 0.5, 0.5), i + 2
-        if word in ("couple", "few", "several", "dozen", "many"):
-            low, value, high = {"couple": (2, 2, 2), "few": (2, 3, 5), "several": (3, 5, 8), "dozen": (12, 12, 12)}.get(
-                word, (3, 6, 12)
-            )
-            return Quantity(value, low, high), i + 1 + (self.words[i + 1] == "of")
-        if word in ("a", "an"):
-            if self.words[i + 1] in ("couple", "few", "dozen", "good", "whole", "full", "hundred", "little"):
-                if self.words[i + 1] in ("whole", "full", "little"):
-                    return Quantity(1, 1, 1), i + 2
-                return self.quantity(i + 1)
-            value, j = 1.0, i + 1
+        if words[i] in ("a", "an"):
+            j = i + 1 + (words[i + 1] == "good")
+            if words[j] not in VAGUE and words[j] != "hundred":
+                i, number = i, (1, i + 1 + (words[i + 1] in ("whole", "full")))
+            else:
+                i, number = j, self.number(j) or (1, j)
+        elif found := self.number(i):
+            number = found
+        elif words[i] not in VAGUE:
+            return None
         else:
-            number = self.number(i)
-            if number is None:
-                return None
-            value, j = float(number[0]), number[1]
-        if self.words[j : j + 3] == ["and", "a", "half"]:
-            return Quantity(value + 0.5, value + 0.5, value + 0.5), j + 3
-        if self.words[j] == "or" and (other := self.number(j + 1)):
-            return Quantity((value + other[0]) / 2, min(value, other[0]), max(value, other[0])), other[1]
-        if self.words[j] in ("to", "dash") and (other := self.number(j + 1)) and self.words[other[1]] in UNITS:
-            return Quantity((value + other[0]) / 2, min(value, other[0]), max(value, other[0])), other[1]
-        return Quantity(value, value, value), j
+            number = 1, i
+        if words[i] in VAGUE:
+            low, value, high = VAGUE[words[i]]
+            return Quantity(value, low, high), i + 1 + (words[i + 1] == "of")
+        exact, j = float(number[0]), number[1]
+        if words[j : j + 3] == ["and", "a", "half"]:
+            return Quantity(exact + 0.5, exact + 0.5, exact + 0.5), j + 3
+        if words[j] in ("or", "to", "dash") and (other := self.number(j + 1)) and words[other[1]] in UNITS:
+            least, most = sorted((exact, float(other[0])))
+            return Quantity((least + most) / 2, least, most), other[1]
+        return Quantity(exact, exact, exact), j
 
     def number(self, i: int) -> tuple[int, int] | None:
-        """A whole number in digits or words."""
-        word = self.words[i]
+        """A whole number below a thousand in words, or in digits."""
         if self.kinds[i] == "int":
-            return int(word[:7]), i + 1
-        if word == "hundred":
-            value, j = 100, i + 1
-        elif word in TENS:
-            value, j = TENS[word], i + 1
-            if 0 < NUMBERS.get(self.words[j], 0) < 10:
-                value, j = value + NUMBERS[self.words[j]], j + 1
-        elif word in NUMBERS:
-            value, j = NUMBERS[word], i + 1
-            if self.words[j] == "hundred":
-                value, j = value * 100, j + 1
-        else:
-            return None
-        if value and value % 100 == 0:
-            k = j + (self.words[j] == "and")
-            rest = self.number(k) if self.words[k] in NUMBERS else None
-            if rest and rest[0] < 100:
-                return value + rest[0], rest[1]
-        return value, j
+            return int(self.words[i][:7]), i + 1
+        below, j = self._below_hundred(i)
+        if self.words[j] != "hundred":
+            return (below, j) if j > i else None
+        value, j = 100 * (below if j > i else 1), j + 1
+        rest, k = self._below_hundred(j + (self.words[j] == "and"))
+        return (value + rest, k) if rest else (value, j)
+
+    def _below_hundred(self, i: int) -> tuple[int, int]:
+        word = self.words[i]
+        if word in TENS:
+            ones = NUMBERS.get(self.words[i + 1], 0)
+            return (TENS[word] + ones, i + 2) if 0 < ones < 10 else (TENS[word], i + 1)
+        return (NUMBERS[word], i + 1) if word in NUMBERS else (0, i)
 
     def ordinal(self, i: int) -> tuple[int, int] | None:
         """``8th``, ``eighth``, ``twenty-first``."""

@@ -1,0 +1,85 @@
+"""Putting the commands together, and turning errors into messages and exit codes."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import Callable, Sequence
+
+import typer
+
+from mnemic.cli import data, demo, show, verbs, weights
+from mnemic.errors import InputError, MnemicError
+
+app = typer.Typer(
+    name="mnemic",
+    help="Long-term memory for language models: remember turns, recall them cited and dated, in milliseconds.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    add_completion=True,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+COMMANDS: dict[str, Callable[..., None]] = {
+    "demo": demo.demo,
+    "remember": verbs.remember,
+    "recall": verbs.recall,
+    "ask": verbs.ask,
+    "get": verbs.get,
+    "revise": verbs.revise,
+    "forget": verbs.forget,
+    "history": verbs.history,
+    "reflect": verbs.reflect,
+    "stats": verbs.stats,
+    "import": data.import_,
+    "export": data.export,
+    "restore": data.restore,
+    "rebuild": data.rebuild,
+    "spaces": data.spaces,
+    "systems": data.systems,
+    "doctor": data.doctor,
+}
+for _name, _command in COMMANDS.items():
+    app.command(_name)(_command)
+app.add_typer(weights.app, name="models")
+
+
+def _bench() -> None:
+    from mnemic.cli import bench
+
+    app.add_typer(bench.app, name="bench")
+
+
+@app.callback(invoke_without_command=True)
+def version(
+    shown: bool = typer.Option(False, "--version", help="Show the version and exit.", is_eager=True),
+) -> None:
+    if shown:
+        import mnemic
+
+        typer.echo(mnemic.__version__)
+        raise typer.Exit
+
+
+def run(arguments: Sequence[str]) -> int:
+    """Run the command line with these arguments; returns the exit code."""
+    as_json = "--json" in arguments
+    if "bench" in arguments[:1] or {"-h", "--help"} & set(arguments[:1]) or not arguments:
+        _bench()
+    try:
+        app(list(arguments))
+    except SystemExit as finished:
+        return finished.code if isinstance(finished.code, int) else int(finished.code is not None)
+    except MnemicError as error:
+        show.error(str(error), kind=type(error).__name__, as_json=as_json)
+        return 2 if isinstance(error, InputError) else 1
+    except KeyboardInterrupt:
+        show.error("interrupted: what was acknowledged is stored", as_json=as_json)
+        return 130
+    except BrokenPipeError:  # the reader of our output went away, as `head` does
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    except json.JSONDecodeError as error:
+        show.error(f"a line is not JSON: {error}", as_json=as_json)
+        return 2
+    return 0
