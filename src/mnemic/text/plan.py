@@ -79,8 +79,8 @@ class Matches:
     """What one weighted-term leg found. C slots (candidates and their neighbours), S sessions, T query terms.
 
     ``weights`` [C, T] the slot's own term weights (counts in the lexical leg); ``sessions`` [S, T] the sum
-    (lexical) or maximum (sparse) over each session; ``df`` / ``session_df`` [T] in how many keys / sessions of
-    the space the term occurs; ``query`` [T] the query's weight of each term.
+    (lexical) or maximum (sparse) over each session; ``df`` [T] in how many keys of the space the term occurs,
+    ``session_df`` in how many sessions (lexical leg only, else zeros); ``query`` [T] the query's weight of each term.
     """
 
     query: Floats

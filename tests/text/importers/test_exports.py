@@ -105,6 +105,8 @@ CLAUDE = [
                 {"type": "text", "text": "Plant them in May."}]},
             {"uuid": "m3", "sender": "human", "text": "No blocks", "content": []},
             {"uuid": "m4", "sender": "assistant", "text": "", "content": []},
+            {"uuid": "m6", "sender": "assistant", "text": "This block is not supported",
+             "content": [{"type": "tool_use", "name": "x"}]},
             {"uuid": "m5", "sender": "narrator", "text": "?"},
             None,
         ],
@@ -127,7 +129,7 @@ def test_claude_blocks_attachments_and_dirt(tmp_path):
     assert turns[0].at.isoformat() == "2024-05-01T10:00:01+02:00"
     assert turns[0].meta["attachments"] == ["plan.txt", "bed.jpg"]
     assert turns[2].at == turns[0].at
-    assert dict(tally.skipped) == {"empty": 1, "no role": 2}
+    assert dict(tally.skipped) == {"empty": 2, "no role": 2}
 
 
 @pytest.mark.parametrize("format", ["chatgpt", "claude"])

@@ -71,9 +71,9 @@ def test_equal_lines_are_separate_turns_with_stable_ids(tmp_path):
     grown = [t.id for t in importers.read(save(tmp_path / "t.jsonl", text + '{"text": "new"}\n'))]
     assert len(set(first)) == 3
     assert grown[:3] == first
-    with gzip.open(tmp_path / "t.jsonl.gz", "wb") as file:
-        file.write(text.encode())
-    assert [t.id for t in importers.read(tmp_path / "t.jsonl.gz")] == first
+    for name in ("t.jsonl.gz", "renamed.jsonl.gz"):
+        (tmp_path / name).write_bytes(gzip.compress(text.encode()))
+        assert [t.id for t in importers.read(tmp_path / name)] == first
 
 
 def test_an_equal_line_with_an_id_comes_once_and_source_is_kept(tmp_path):

@@ -74,6 +74,10 @@ def test_folder_order_hidden_links_and_file_time(tmp_path):
     assert [(t.session, t.text) for t in turns] == [("b.md", "tags: none"), ("sub/a.markdown", "deep")]
     assert turns[0].at == datetime(2023, 11, 14, 22, 13, 20, tzinfo=UTC)
     assert dict(tally.skipped) == {"link out of the folder": 1}
+    (notes / "b.md").touch()
+    assert [t.id for t in importers.read(notes)] == [t.id for t in turns]
+    (notes / "b.md").write_text("tags: none\n# New\nsection")
+    assert [t.id for t in importers.read(notes)][::2] == [t.id for t in turns]
 
 
 def test_long_sections_are_cut_at_paragraphs_under_their_heading(tmp_path):

@@ -137,9 +137,7 @@ def weekend(count: int, last: int | None = None) -> Gold:
 
 def hours(back: int, low: int, high: int) -> Gold:
     """Hours ``low`` to ``high`` of the day ``back`` days ago."""
-    return between(
-        lambda n: mid(n) + timedelta(-back, hours=low), lambda n: mid(n) + timedelta(-back, hours=high)
-    )
+    return between(lambda n: mid(n) + timedelta(-back, hours=low), lambda n: mid(n) + timedelta(-back, hours=high))
 
 
 def since(low: When) -> Gold:
@@ -159,6 +157,16 @@ def nth(n: int, which: int, start: datetime) -> datetime:
 
 def one_day(at: datetime) -> Gold:
     return between(lambda n: at, lambda n: at + timedelta(1))
+
+
+def ended(n: datetime, m: int, d: int, days: int) -> datetime:
+    """The latest stretch of ``days`` from that day of the year that is over."""
+    starts = [datetime(n.year - k, m, d) for k in range(2)]
+    return max(at for at in starts if at + timedelta(days) <= n)
+
+
+def quarter_start(n: datetime, back: int) -> datetime:
+    return first_of(n.year, (n.month - 1) // 3 * 3 + 1 - 3 * back)
 
 
 def thanksgiving(n: datetime) -> datetime:
@@ -198,6 +206,7 @@ def not_last_today(now: datetime, dates: Sequence[datetime]) -> set[int]:
     return set(sorted(ago(0)(now, dates))[:-1])
 
 
+# fmt: off
 PHRASINGS: dict[str, list[tuple[str, Gold]]] = {
     "named day": [
         ("Remind me what came up yesterday.", ago(1)),
@@ -248,7 +257,8 @@ PHRASINGS: dict[str, list[tuple[str, Gold]]] = {
         ("I think it was some four months ago that we discussed the house. What did we say?", month(4)),
         ("What did we chat about a couple of months ago?", month(2)),
         ("What did we discuss two years ago?", year(2)),
-        ("Half a year ago we spoke about jobs; what was said?", between(lambda n: months_ago(6, n) - timedelta(15), lambda n: months_ago(6, n) + timedelta(16))),
+        ("Half a year ago we spoke about jobs; what was said?",
+         between(lambda n: months_ago(6, n) - timedelta(15), lambda n: months_ago(6, n) + timedelta(16))),
         ("Ten months ago, what did I tell you?", month(10)),
         ("About seven months ago what did we discuss?", month(7)),
         ("what'd we talk about five months ago", month(5)),
@@ -286,13 +296,15 @@ PHRASINGS: dict[str, list[tuple[str, Gold]]] = {
         ("what did we cover at the weekend?", weekend(1)),
         ("Three weekends back, what did we say?", weekend(3)),
         ("During the last weekend, what did we discuss?", weekend(1)),
-        ("What did we talk about over the last two weekends?", between(lambda n: past_weekday(n, 6, 2) - timedelta(1), lambda n: past_weekday(n, 6) + timedelta(1))),
+        ("What did we talk about over the last two weekends?",
+         between(lambda n: past_weekday(n, 6, 2) - timedelta(1), lambda n: past_weekday(n, 6) + timedelta(1))),
         ("The previous weekend, what did we discuss?", weekend(1)),
     ],
     "calendar unit": [
         ("What topics did we have last week?", week(1)),
         ("Sum up the previous week's conversations.", week(1)),
-        ("Anything we discussed this week?", between(lambda n: mid(n) - timedelta(n.weekday()), lambda n: n + timedelta(1))),
+        ("Anything we discussed this week?",
+         between(lambda n: mid(n) - timedelta(n.weekday()), lambda n: n + timedelta(1))),
         ("The week before last, what was on our minds when we talked?", week(2)),
         ("What did we speak about so far this month?", month(0)),
         ("Last month's chats: what were they about?", month(1)),
@@ -302,8 +314,10 @@ PHRASINGS: dict[str, list[tuple[str, Gold]]] = {
         ("What have we discussed this year?", year(0)),
         ("The year before last, what did we discuss?", year(2)),
         ("So what did we chat about in the course of last week?", week(1)),
-        ("What did we say to each other earlier this week?", between(lambda n: mid(n) - timedelta(n.weekday()), lambda n: n)),
-        ("Earlier this month we talked about something; what?", between(lambda n: first_of(n.year, n.month), lambda n: n)),
+        ("What did we say to each other earlier this week?",
+         between(lambda n: mid(n) - timedelta(n.weekday()), lambda n: n)),
+        ("Earlier this month we talked about something; what?",
+         between(lambda n: first_of(n.year, n.month), lambda n: n)),
         ("Earlier in the year, what did we discuss?", between(lambda n: datetime(n.year, 1, 1), lambda n: n)),
         ("during the current week, what were our subjects?", week(0)),
     ],
@@ -339,7 +353,8 @@ PHRASINGS: dict[str, list[tuple[str, Gold]]] = {
         ("What did we speak of on the ninth day of April 2023?", date(2023, 4, 9)),
         ("Tuesday 4 July 2023: what did we say?", date(2023, 7, 4)),
         ("What did we chat about on 1 Sept '23?", date(2023, 9, 1)),
-        ("March 15th of last year, what did we discuss?", between(lambda n: datetime(n.year - 1, 3, 15), lambda n: datetime(n.year - 1, 3, 16))),
+        ("March 15th of last year, what did we discuss?",
+         between(lambda n: datetime(n.year - 1, 3, 15), lambda n: datetime(n.year - 1, 3, 16))),
         ("On the thirty-first of October what did we talk about?", latest(10, 31)),
         ("June 5th: what was on the agenda of our chat?", latest(6, 5)),
         ("We spoke on 22nd August 2022; what did you recommend?", date(2022, 8, 22)),
@@ -366,7 +381,8 @@ PHRASINGS: dict[str, list[tuple[str, Gold]]] = {
         ("What was discussed during October?", latest_month(10)),
         ("What did we chat about in Sept 2023?", months(2023, 9, 2023, 9)),
         ("our march conversations - hmm, what did we say in March?", latest_month(3)),
-        ("What did we discuss last September?", between(lambda n: max(at for y in (n.year, n.year - 1) if (at := datetime(y, 9, 1)) < n and first_of(y, 10) <= n), lambda n: first_of(max(at for y in (n.year, n.year - 1) if (at := datetime(y, 9, 1)) < n and first_of(y, 10) <= n).year, 10))),
+        ("What did we discuss last September?",
+         between(lambda n: ended(n, 9, 1, 30), lambda n: ended(n, 9, 1, 30) + timedelta(30))),
         ("Throughout February 2023 we talked a lot. What about?", months(2023, 2, 2023, 2)),
         ("What did I mention in May of 2023?", months(2023, 5, 2023, 5)),
         ("In January of last year, what did we talk about?", year(1, 1, 1)),
@@ -397,7 +413,8 @@ PHRASINGS: dict[str, list[tuple[str, Gold]]] = {
         ("In the autumn of 2022, what had we been saying?", months(2022, 9, 2022, 11)),
         ("Last winter we spoke about heating. What did we decide?", season(12, ended=True)),
         ("Over the summer of 2023, what did we discuss?", months(2023, 6, 2023, 8)),
-        ("back in early spring, what were we talking about?", between(lambda n: past_month(n, 3), lambda n: past_month(n, 3, True))),
+        ("back in early spring, what were we talking about?",
+         between(lambda n: past_month(n, 3), lambda n: past_month(n, 3, True))),
         ("What did we chat about in fall 2022?", months(2022, 9, 2022, 11)),
         ("During winter 2022 what did we discuss?", months(2022, 12, 2023, 2)),
         ("In late summer 2022 what did we discuss?", months(2022, 8, 2022, 8)),
@@ -406,7 +423,8 @@ PHRASINGS: dict[str, list[tuple[str, Gold]]] = {
     "quarter": [
         ("What did we discuss in Q2 2023?", months(2023, 4, 2023, 6)),
         ("In the third quarter of 2022, what did we talk about?", months(2022, 7, 2022, 9)),
-        ("Last quarter, what were our themes when we talked?", between(lambda n: first_of(n.year, (n.month - 1) // 3 * 3 - 2), lambda n: first_of(n.year, (n.month - 1) // 3 * 3 + 1))),
+        ("Last quarter, what were our themes when we talked?",
+         between(lambda n: quarter_start(n, 1), lambda n: quarter_start(n, 0))),
         ("H1 2023 in our chats: summarise.", months(2023, 1, 2023, 6)),
         ("In the first half of 2022, what did we discuss?", months(2022, 1, 2022, 6)),
         ("During the second half of 2022 what did we discuss?", months(2022, 7, 2022, 12)),
@@ -422,11 +440,13 @@ PHRASINGS: dict[str, list[tuple[str, Gold]]] = {
         ("What was said from May through July 2022?", months(2022, 5, 2022, 7)),
         ("Between December 2022 and February 2023 what did we discuss?", months(2022, 12, 2023, 2)),
         ("Monday to Wednesday of last week, what did we talk about?", week(1, 0, 2)),
-        ("From 28 December until 4 January, what did we chat about?", between(lambda n: past_day(past_day(n, 1, 4), 12, 28), lambda n: past_day(n, 1, 4) + timedelta(1))),
+        ("From 28 December until 4 January, what did we chat about?",
+         between(lambda n: past_day(past_day(n, 1, 4), 12, 28), lambda n: past_day(n, 1, 4) + timedelta(1))),
         ("What came up 2023-06-01 to 2023-06-15?", span((2023, 6, 1), (2023, 6, 15))),
         ("8-10 June 2023, what did we talk about?", span((2023, 6, 8), (2023, 6, 10))),
         ("What did we cover from the twelfth till the fifteenth of July 2023?", span((2023, 7, 12), (2023, 7, 15))),
-        ("from yesterday back... between last Monday and yesterday, what did we say?", between(lambda n: min(past_weekday(n, 0), mid(n) - timedelta(1)), mid)),
+        ("from yesterday back... between last Monday and yesterday, what did we say?",
+         between(lambda n: min(past_weekday(n, 0), mid(n) - timedelta(1)), mid)),
         ("From March 30 through April 2, 2023, what did I tell you?", span((2023, 3, 30), (2023, 4, 2))),
         ("Between 2021 and 2022 what did we discuss?", months(2021, 1, 2022, 12)),
         ("what did we discuss June to August 2023?", months(2023, 6, 2023, 8)),
@@ -435,7 +455,8 @@ PHRASINGS: dict[str, list[tuple[str, Gold]]] = {
         ("All we said from October 2022 to now?", since(lambda n: datetime(2022, 10, 1))),
         ("Between five and three days ago, what did we discuss?", ago(5, 3)),
         ("From early March to mid April 2023 what did we discuss?", span((2023, 3, 1), (2023, 4, 20))),
-        ("What did we discuss Friday through Sunday?", between(lambda n: past_weekday(n, 6) - timedelta(2), lambda n: past_weekday(n, 6) + timedelta(1))),
+        ("What did we discuss Friday through Sunday?",
+         between(lambda n: past_weekday(n, 6) - timedelta(2), lambda n: past_weekday(n, 6) + timedelta(1))),
     ],
     "open": [
         ("What have we talked about since 1 June 2023?", since(lambda n: datetime(2023, 6, 1))),
@@ -488,7 +509,8 @@ PHRASINGS: dict[str, list[tuple[str, Gold]]] = {
     "holiday": [
         ("On Christmas Day, what did we chat about?", latest(12, 25)),
         ("What did we talk about on New Year's Eve?", latest(12, 31)),
-        ("last Halloween, what did we discuss?", between(lambda n: max(at for y in (n.year, n.year - 1) if (at := datetime(y, 10, 31)) + timedelta(1) <= n), lambda n: max(at for y in (n.year, n.year - 1) if (at := datetime(y, 10, 31)) + timedelta(1) <= n) + timedelta(1))),
+        ("last Halloween, what did we discuss?",
+         between(lambda n: ended(n, 10, 31, 1), lambda n: ended(n, 10, 31, 1) + timedelta(1))),
         ("On Valentine's Day 2023, what did I tell you?", date(2023, 2, 14)),
         ("What did we discuss at Thanksgiving?", between(thanksgiving, lambda n: thanksgiving(n) + timedelta(1))),
         ("On Easter Sunday 2023, what did we talk about?", date(2023, 4, 9)),
@@ -500,14 +522,18 @@ PHRASINGS: dict[str, list[tuple[str, Gold]]] = {
         ("Two days before Halloween 2022, what did we discuss?", date(2022, 10, 29)),
     ],
     "part of day": [
-        ("What did we discuss last night?", between(lambda n: mid(n) - timedelta(hours=7), lambda n: mid(n) + timedelta(hours=5))),
+        ("What did we discuss last night?",
+         between(lambda n: mid(n) - timedelta(hours=7), lambda n: mid(n) + timedelta(hours=5))),
         ("Yesterday evening, what did we talk about?", hours(1, 17, 24)),
         ("What did we say yesterday morning?", hours(1, 0, 12)),
-        ("What did you mention on the afternoon of 8 May 2023?", between(lambda n: datetime(2023, 5, 8, 12), lambda n: datetime(2023, 5, 8, 18))),
+        ("What did you mention on the afternoon of 8 May 2023?",
+         between(lambda n: datetime(2023, 5, 8, 12), lambda n: datetime(2023, 5, 8, 18))),
         ("Earlier today we discussed a thing - which?", not_last_today),
-        ("On 8 May 2023 in the evening, what did we discuss?", between(lambda n: datetime(2023, 5, 8, 17), lambda n: datetime(2023, 5, 9))),
+        ("On 8 May 2023 in the evening, what did we discuss?",
+         between(lambda n: datetime(2023, 5, 8, 17), lambda n: datetime(2023, 5, 9))),
         ("Yesterday afternoon you said something about trains?", hours(1, 12, 18)),
-        ("What had we said the night before last?", between(lambda n: mid(n) - timedelta(hours=31), lambda n: mid(n) - timedelta(hours=19))),
+        ("What had we said the night before last?",
+         between(lambda n: mid(n) - timedelta(hours=31), lambda n: mid(n) - timedelta(hours=19))),
     ],
     "session by number": [
         ("What did we discuss in session 9?", s(9)),
@@ -585,9 +611,11 @@ PHRASINGS: dict[str, list[tuple[str, Gold]]] = {
         ("What did we talk about today or yesterday?", ago(1, 0)),
         ("On 3 or 4 March 2023, what did we discuss?", both(date(2023, 3, 3), date(2023, 3, 4))),
         ("Last weekend and the one before, what did we discuss?", weekend(2, 1)),
-        ("In June 2022 as well as June 2023, what did we discuss?", both(months(2022, 6, 2022, 6), months(2023, 6, 2023, 6))),
+        ("In June 2022 as well as June 2023, what did we discuss?",
+         both(months(2022, 6, 2022, 6), months(2023, 6, 2023, 6))),
     ],
 }
+# fmt: on
 
 
 def cases() -> list[Case]:

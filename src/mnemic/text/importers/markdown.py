@@ -2,18 +2,21 @@
 
 Each section (a heading and what follows it) is a turn; sections longer than about ``SECTION`` characters are cut at
 paragraphs, and every part begins with the heading. ``session`` is the path of the file below the folder named.
-The time is the front matter's ``date`` (or ``created``), else when the file was last changed; since the id covers
-it, notes without a date in them come again as new turns when the file is touched. Front matter between two ``---``
+The time is the front matter's ``date`` (or ``created``), else when the file was last changed. The id covers the path,
+the headings and the text but no time, so a touched file adds nothing and an edited one only what is new in it. Front
+matter between two ``---``
 lines is read as plain ``key: value`` lines, ``[a, b]`` and ``- a`` lists; nested YAML is not. Hidden files and
 folders are left out, and so are links that lead outside the folder.
 """
 
 from __future__ import annotations
 
+import json
 import os
 import re
 from collections.abc import Iterator
 from datetime import UTC, datetime
+from hashlib import blake2b
 from pathlib import Path
 from typing import Any
 
@@ -96,9 +99,10 @@ def _note(path: Path, session: str) -> Iterator[Turn]:
     for headings, text in _sections(body):
         title = headings[-1] if headings else ""
         for part in pieces(text, SECTION):
+            mark = blake2b(json.dumps([headings, part]).encode(), digest_size=16).hexdigest()
             yield Turn(
                 text=f"{title}\n\n{part}" if title else part, at=at, session=session,
-                meta=meta | {"headings": headings},
+                id=f"markdown:{session}:{mark}", meta=meta | {"headings": headings},
             )  # fmt: skip
 
 

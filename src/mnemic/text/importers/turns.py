@@ -1,8 +1,9 @@
 """From what a file says to turns: cleaning, times, ids, splitting; the same for every format.
 
 Ids. A format that numbers its messages gives ``<format>:<conversation>:<message>``. Otherwise the id is a BLAKE2b
-hash of everything the turn says and its ordinal among equal turns of the file, so an equal id is an equal turn and
-importing a file twice adds nothing. A message whose id comes again with other content gets ``~2``, ``~3``, ...
+hash of everything the turn says and its ordinal among equal turns of the file (not of the file's name), so an equal
+id is an equal turn and importing a file twice adds nothing. A message whose id comes again in the file with other
+content gets ``~2``, ``~3``, ...
 """
 
 from __future__ import annotations
@@ -177,8 +178,9 @@ def finish(turns: Iterable[Turn], format: str, source: str, tally: Tally | None 
             meta=jsonable({"source": f"{format}:{source}", **raw.meta}),
         )
         if raw.id is None:
-            plain = _digest(turn)
-            turn = replace(turn, id=f"{format}:{_digest(turn, ordinals[plain]) if ordinals[plain] else plain}")
+            told = replace(turn, meta=jsonable(raw.meta))
+            plain = _digest(told)
+            turn = replace(turn, id=f"{format}:{_digest(told, ordinals[plain]) if ordinals[plain] else plain}")
             ordinals[plain] += 1
         else:
             made = string(raw.id)

@@ -22,6 +22,7 @@ NOTHING = "Nothing relevant is stored."
 LONGEST = 240
 """Characters of one quoted sentence; a longer one is cut around what matches."""
 _PIECES = 200  # sentences of one hit that are looked at; the rest of so long a text is not searched
+_SURE = 0.8  # certainty from which a resolved date is stated
 _CITED = re.compile(r"\[(\d{1,6}(?:\s*,\s*\d{1,6})*)\]")
 _STATEMENTS = frozenset({Kind.FACT, Kind.PREFERENCE, Kind.EVENT})
 _NEWEST = re.compile(r"(?i)\b(?:now|currently|nowadays|these days|at the moment|still|latest|most recent(?:ly)?)\b")
@@ -275,7 +276,7 @@ def _resolved(piece: _Piece) -> tuple[str | None, int | None]:
     from mnemic.text.steps.dates import resolve
 
     mentions = [(m, period(m.range.start, m.range.end)) for m in resolve(piece.text, piece.hit.at)]
-    dated = [(mention, words) for mention, words in mentions if words]
+    dated = [(mention, words) for mention, words in mentions if words and mention.certainty >= _SURE]
     if not dated:
         return None, None
     mention, words = max(dated, key=lambda pair: pair[0].certainty)

@@ -52,15 +52,15 @@ _ASKS = (
 _ASK = [(ask, re.compile(pattern, re.IGNORECASE)) for ask, pattern in _ASKS]
 
 _NUMBER_WORD = (
-    r"(?:one|two|three|four|five|six|seven|eight|nine|ten|eleven|twelve|thirteen|fourteen|fifteen|sixteen|seventeen"
+    r"(?:two|three|four|five|six|seven|eight|nine|ten|eleven|twelve|thirteen|fourteen|fifteen|sixteen|seventeen"
     r"|eighteen|nineteen|twenty|thirty|forty|fifty|sixty|seventy|eighty|ninety|hundred|thousand|million|dozen|couple"
-    r"|half|several|once|twice|thrice|both|none|few)"
-)
+    r"|several|twice)"
+)  # without "one", "half" and "both", which mostly count nothing
 _UNIT = r"(?:second|minute|hour|day|night|week|weekend|month|year|decade)s?(?: old)?"
 _NAME = re.compile(r"(?<![.!?…\"“]\s)(?<!\A)(?<=\s)[A-Z][\w’'-]+")
 _CUES = {
     Ask.LENGTH: re.compile(
-        rf"(?i)\b(?:\d[\d.,]{0, 9}|an?|{_NUMBER_WORD}|many|last|past)[ -](?:\w+ )?{_UNIT}\b"
+        rf"(?i)\b(?:\d[\d.,]{0, 9}|an?|one|few|half|{_NUMBER_WORD}|many|last|past)[ -](?:\w+ )?{_UNIT}\b"
         r"|\b(?:since|forever|ages|all (?:day|night|week))\b"
     ),
     Ask.OFTEN: re.compile(

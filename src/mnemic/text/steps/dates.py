@@ -125,10 +125,10 @@ def parse_question(text: str, now: datetime, *, dates: Sequence[datetime] = ()) 
 def fallback(query: TimeQuery, now: datetime, dates: Sequence[datetime]) -> TimeQuery:
     """``query`` with another range where none of ``dates`` (session starts, ascending) lies in its own.
 
-    The first of these that holds a session: for a part of a day the whole day ("earlier today": up to the session that
-    is going on); the range a day earlier (people count elapsed days, calendars midnights); for a day or a weekend the
-    same one of the 8 weeks before; the range widened on both sides by 1, 3, 7, then 14 days. A query without a range,
-    or whose range holds a session, comes back unchanged, and so does one for which nothing is found.
+    The first of these that holds a session: for a part of a day the whole day ("earlier today": up to the session
+    that is going on); the range a day earlier (people count elapsed days, calendars midnights); for a day or a weekend
+    the same one of the 8 weeks before; the range widened on both sides by 1, 3, 7, then 14 days. A query without a
+    range, or whose range holds a session, comes back unchanged, and so does one for which nothing is found.
     """
     starts = [_aware(at) for at in dates]
     if not query.ranges or _hit(query.ranges, starts):
@@ -153,8 +153,8 @@ def anchored(query: TimeQuery, event: TimeRange, now: datetime) -> TimeQuery:
     """``query`` with the range that its anchor event fixes, once the event has been found and dated.
 
     "In the week before the trip" becomes the 7 days before ``event``. Without a unit "before" is open to the past and
-    "after" runs to ``now``; "during" is the event itself (with a unit, "the month of", that calendar unit), "around" the
-    unit (a week without one) on either side.
+    "after" runs to ``now``; "during" is the event itself (with a unit, "the month of", that calendar unit), "around"
+    the unit (a week without one) on either side.
     """
     start, end, unit, count = event.start, event.end, query.anchor_unit, query.anchor_count
     if query.anchor_relation == "before":

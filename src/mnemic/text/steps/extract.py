@@ -27,9 +27,10 @@ _END = re.compile(r"(?<![.!?…])[.!?…]++[\"”')\]]{0,3}\s++|\n\s*+")
 _ABBREVIATION = re.compile(r"\b(?:Mr|Mrs|Ms|Dr|St|Prof|vs|e\.g|i\.e|etc|approx)\.\s+\Z")
 _WORD = re.compile(r"[a-zé]+(?:'[a-z]+)?")
 _NUMBER = re.compile(r"\d+[a-z]*")
-_FICTION = re.compile(
-    r"\s*(?:please )?(?:can you |could you )?(?:act as|you are|imagine|pretend|write|rewrite|rephrase|paraphrase"
-    r"|translate|proofread|edit|summari[sz]e|role-?play|correct|improve this|once upon|continue|fix|complete the)\b",
+_FICTION = re.compile(  # a text to work on or a part to play, not the speaker's own life
+    r"\s*(?:please )?(?:can you |could you )?(?:act as|imagine|pretend|write|rewrite|rephrase|paraphrase|translate"
+    r"|proofread|summari[sz]e|role-?play|once upon|(?:edit|correct|improve|continue|fix|complete) (?:the|this|my)"
+    r"|you are an? (?:[\w-]+ ){0,4}(?:assistant|expert|writer|bot|ai|character|critic|coach|developer|engineer))\b",
     re.I,
 )
 _JOKE = re.compile(r"\b(?:just kidding|kidding|jk|joking|in my dreams|i wish|not really|as if)\b", re.I)
@@ -177,7 +178,7 @@ _VAGUE = re.compile(  # nothing that would still mean something without the turn
 )
 _DANGLING = re.compile(
     r"\b(?:(?:it|them|him|this|that|these|those|you|your)\b(?! (?:year|month|week|fall|summer|spring|winter))"
-    r"|her$|one\\b(?! (?:of|day|hour|week|month|year)))",
+    r"|her$|one\b(?! (?:of|day|hour|week|month|year)))",
     re.I,
 )
 _BARE = re.compile(  # a verb without an object, or with one that points elsewhere
@@ -235,9 +236,9 @@ def _named(relation: str, value: str, groups: dict[str, str | None]) -> tuple[st
     bare = re.sub(r"^(?:all (?:that|those|the)|the|an?|all) ", "", value, flags=re.I)
     match relation:
         case "likes" | "dislikes":
-            return relation, "" if _VAGUE.match(value) or _DANGLING.search(value) else value
+            return relation, "" if value == "to" or _VAGUE.match(value) or _DANGLING.search(value) else value
         case "did" | "plans":
-            vague = _BARE.match(value) or _OPEN.search(value) if relation == "did" else _DANGLING.search(value)
+            vague = _OPEN.search(value) or (_BARE.match(value) if relation == "did" else _DANGLING.search(value))
             return relation, "" if vague or " " not in value else value
         case "favourite":
             thing = (groups["thing"] or "").lower().strip()
@@ -305,8 +306,9 @@ def _when(match: re.Match[str], said: datetime, *, plan: bool) -> tuple[datetime
     low = max((m.end() for m in _BREAK.finditer(sentence, 0, start)), default=0)
     after = _BREAK.search(sentence, end)
     near: tuple[int, datetime, Place] | None = None
-    for mention in resolve(sentence[low : after.start() if after else len(sentence)], said):
-        place = low + mention.start, low + mention.end
+    ahead = "will " if plan else ""  # a future word: the bare month of a plan is the next one
+    for mention in resolve(ahead + sentence[low : after.start() if after else len(sentence)], said):
+        place = low + mention.start - len(ahead), low + mention.end - len(ahead)
         if mention.certainty < 0.5 or _in_name(sentence, *place) or (plan and mention.range.end <= _aware(said)):
             continue
         far = max(place[0] - end, start - place[1], 0)

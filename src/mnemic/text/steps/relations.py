@@ -33,7 +33,7 @@ lives_in ended: longer
 lives_in ended: anymore any
     @who(?: (?(i)don't|doesn't) live|@be(?: not|n't) living) in @place any ?more\b
 lives_in: live lives living
-    @who(?:@adv (?(i)live|lives)|@be@adv living) at (?P<v>@address)
+    @who(?:@adv (?(i)live|lives)|@be@adv living) at (?P<v>@address)(?! \d)
 lives_in: address
     \b[Mm]y (?:new |home )?address is(?: now)? (?P<v>@address)
 from: from
@@ -73,7 +73,7 @@ job: job position role
 job: became become
     @who@have@adv (?:became|become) an? @job
 job: promoted
-    @who(?: was| were| got|@been)@adv promoted to (?:an? |the )?@job
+    @who@have@adv (?:was|were|got|been)@adv promoted to (?:an? |the )?@job
 job ended: used
     @who@adv used to (?:work as|be) an? @job
 job ended: quit left lost
@@ -162,7 +162,8 @@ likes: fan fond obsessed passionate keen
 likes: into
     @i(?:@be|@been)(?: always)?@adv (?:super |big )?into @np
 likes: fan lover enthusiast
-    @i@be@adv an? (?:big |huge |massive |die-hard |lifelong )?(?P<v>(?!big|huge|fan)[\w-]+(?: [\w-]+)?) (?:fan
+    @i@be@adv an? (?:big |huge |massive |die-hard |lifelong )?
+    (?P<v>(?!big\b|huge\b|fan\b|total\b|real\b|true\b)[\w-]+(?: [\w-]+)?) (?:fan
     |lover|enthusiast)\b(?! of)
 dislikes 0.8: hate dislike detest loathe
     @i@adv (?:hate|dislike|detest|loathe) @np
@@ -231,7 +232,7 @@ plans future 0.7: i'm we're am are
     |wondering)[a-z]{2,12}ing
      @more{2,70})
 did past 0.75: *times
-    @i(?:'ve| have)?@adv (?P<v>(?!@mild)@past\b(?:[^,;:!?()\n.]|[.:,](?=\d)|(?<=\bSt)\.){2,90})
+    @i(?:(?:'ve| have)(?!@adv got\b))?@adv (?P<v>(?!@mild)@past\b(?:[^,;:!?()\n.]|[.:,](?=\d)|(?<=\bSt)\.){2,90})
 """
 
 _NAME = r"[A-Z][a-z]{2,15}\b(?!')"
@@ -298,9 +299,9 @@ PARTS = {
     "org": rf"(?P<v>(?:St\. )?{_CAP}(?:(?: (?:of|and|&|for) | ){_CAP}){{0,4}}|(?:an?|the)"
     rf" (?:[\w-]+ ){{0,3}}?{_either(_ORGS)}\b)",
     "jobs": _either(_JOBS),
-    "job": r"(?P<v>(?:(?!(?:good|great|terrible|bad|big|huge|avid|keen|amateur|aspiring|former|trained|slow|fast"
-    r"|of|bit|lot|fan"
-    r"|better|natural|visual|decent|lousy|who|that|and|for|to|like|with|in)\b)[\w&/-]+ ){0,3}?@jobs)\b(?![-']| @jobs\b)",
+    "job": r"(?P<v>(?:(?!(?:good|great|terrible|bad|big|huge|avid|keen|amateur|aspiring|former|trained|slow|fast|of"
+    r"|bit|lot|fan|better|natural|visual|decent|lousy|who|that|and|for|to|like|with|in)\b)[\w&/-]+ ){0,3}?@jobs)"
+    r"\b(?![-']| @jobs\b)",
     "np": r"[\"“]?(?P<v>[^\s,.;:!?()\[\]\"“”—–*]@more{1,90})",
     "more": r"(?:[^,;:!?()\[\]\"“”—–*\n.]|[.:,](?=\d)|(?<=\bSt)\.)",
     "degree": r"(?P<v>(?:an? |my )?(?:PhD|[Mm]aster'?s|[Bb]achelor's|[Dd]egree|[Dd]iploma)(?: degree)?(?: (?:in"

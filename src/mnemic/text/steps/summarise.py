@@ -27,6 +27,9 @@ LEAST = 3
 """Content words a sentence needs to be worth keeping: greetings and bare answers have fewer."""
 
 
+PICTURE = "[shares an image: "
+
+
 @dataclass(frozen=True)
 class Sentence:
     """A sentence with where it comes from: ``source`` is the id of the turn, ``place`` counts the turns."""
@@ -59,12 +62,12 @@ def unpacked(stored: Iterable[Sequence[Any]]) -> list[Sentence]:
 
 
 def split(turn: Record, place: int, longest: int | None = None) -> list[Sentence]:
-    """The sentences of ``turn`` worth keeping, secrets masked, each cut to ``longest`` tokens."""
+    """The sentences of ``turn`` that tell something, secrets masked, each cut to ``longest`` tokens."""
     speaker = visible(turn.speaker) if turn.speaker else None
     room = None if longest is None else max(1, longest - (count_tokens(speaker) + 1 if speaker else 0))
     found = []
     for text in sentences(shown(turn)):
-        if is_aside(text):
+        if is_aside(text) or text.endswith(("?", "？")) or text.startswith(PICTURE):
             continue
         if room is not None and count_tokens(text) > room:
             text = cut(text, room)

@@ -129,6 +129,24 @@ class Names:
         return len(self.names)
 
 
+@dataclass(frozen=True, slots=True)
+class View:
+    """What follows from the columns alone, kept between writes: each key's item, session and length, contiguous.
+
+    ``seen`` [items] is what the present shows; ``whole`` says that it is everything. The last place of
+    ``session_length`` [sessions + 1] gathers the keys outside any session.
+    """
+
+    item: Ints
+    session: Ints
+    length: Floats
+    seen: Bools
+    whole: bool
+    session_length: Floats
+    session_count: int
+    starts: list[tuple[str, float]]
+
+
 class Index:
     """Columns and postings of one space. ``lock`` guards every use: hold it while adding or searching."""
 
@@ -149,11 +167,13 @@ class Index:
         self._tails: dict[int, int] = {}
         self._total_length = 0.0
         self._live_keys = 0
+        self._view: View | None = None
 
     # -- filling ---------------------------------------------------------------------------------------------
 
     def add(self, rows: Sequence[Row]) -> None:
         """Add new items, in the store's order. Items already known only have their states refreshed."""
+        self._view = None
         fresh = []
         for row in rows:
             known = self.rows.get(row.id)
@@ -238,6 +258,7 @@ class Index:
 
     def drop(self, ids: Iterable[str]) -> None:
         """Take purged items out of sight; their postings go when the index is next loaded."""
+        self._view = None
         items = self.items.view()
         for id in ids:
             number = self.rows.pop(id, None)
@@ -297,15 +318,39 @@ class Index:
             also(items["at"] < to_micros(filter.until) / 1e6)
         return mask
 
+    def view(self) -> View:
+        """The present :class:`View`, made again after a write."""
+        if self._view is None:
+            items, keys = self.items.view(), self.keys.view()
+            seen = self.visible(None, None)
+            item = keys["item"].astype(np.int64)
+            session = items["session"].astype(np.int64)[item]
+            length = np.ascontiguousarray(keys["length"])
+            whole = bool(seen.all())
+            per_session = np.bincount(
+                np.where(session >= 0, session, len(self.sessions)),
+                length if whole else length * seen[item],
+                len(self.sessions) + 1,
+            ).astype(np.float32)
+            known = np.unique(session if whole else session[seen[item]])
+            count = int((known >= 0).sum())
+            self._view = View(item, session, length, seen, whole, per_session, count, self._starts())
+        return self._view
+
     def session_starts(self) -> list[tuple[str, float]]:
         """The sessions that still have a turn, with the time of their first, in time order; undated ones first."""
+        return self.view().starts
+
+    def _starts(self) -> list[tuple[str, float]]:
         items = self.items.view()
         inside = items["alive"] & (items["forgotten"] == NEVER) & (items["session"] >= 0)
+        sessions = items["session"][inside].astype(np.int64)
         starts = np.full(len(self.sessions), np.nan)
-        np.fmin.at(starts, items["session"][inside], items["at"][inside])
+        np.fmin.at(starts, sessions, items["at"][inside])
         starts = np.nan_to_num(starts, nan=-np.inf)
-        there = np.bincount(items["session"][inside], minlength=len(self.sessions)) > 0
-        return [(self.sessions.names[s], float(starts[s])) for s in np.argsort(starts, kind="stable") if there[s]]
+        there = np.bincount(sessions, minlength=len(self.sessions)) > 0
+        names = self.sessions.names
+        return [(names[s], at) for s, at in zip(*_sorted(starts), strict=True) if there[s]]
 
     def numbers(self, ids: Iterable[str]) -> Bools:
         """A mask [items] of the given ids."""
@@ -315,15 +360,18 @@ class Index:
 
     def search(self, plan: SearchPlan, allowed: Bools | None = None) -> Candidates:
         """Candidates of all legs of ``plan`` with their neighbours. ``allowed`` [items] narrows further."""
-        keys = self.keys.view()
+        view = self.view()
         seconds = [None if t is None else to_micros(t) / 1e6 for t in (plan.as_of, plan.valid_at)]
-        seen = self.visible(seconds[0], seconds[1], plan.filter.archived)
+        seen, whole = view.seen, view.whole
+        if seconds != [None, None] or plan.filter.archived:
+            seen = self.visible(seconds[0], seconds[1], plan.filter.archived)
+            whole = bool(seen.all())
         wanted = seen
         for mask in (self.matching(plan.filter), allowed):
             if mask is not None:
                 wanted = wanted & mask
-        key_wanted = wanted[keys["item"]]
-        key_seen = None if seen.all() else seen[keys["item"]]
+        key_wanted = wanted[view.item]
+        key_seen = None if whole and view.whole else seen[view.item]
         terms = list(dict.fromkeys(plan.terms))  # a term never seen has code -1 and no postings, but counts as missing
         term_codes = np.array([self.vocabulary.get(term) for term in terms], np.int32)
         term_counts = np.array([list(plan.terms).count(term) for term in terms], np.float32)
@@ -333,18 +381,18 @@ class Index:
         if plan.dense is not None and self.vectors is not None:
             cosines = self.vectors.view() @ plan.dense
 
-        exact = len(keys) <= plan.exact
+        exact = len(view.item) <= plan.exact
         if exact:
-            slots = np.flatnonzero(seen[keys["item"]])
+            slots = np.arange(len(view.item)) if key_seen is None else np.flatnonzero(key_seen)
         else:
-            chosen = np.zeros(len(keys), bool)
+            chosen = np.zeros(len(view.item), bool)
             chosen[_best(self._overlap(lexical, len(term_codes), key_seen), key_wanted, plan.depth)] = True
             if sparse is not None and plan.sparse is not None:
-                scores = np.bincount(sparse.keys, sparse.weights * plan.sparse.weights[sparse.owner], len(keys))
+                scores = np.bincount(sparse.keys, sparse.weights * plan.sparse.weights[sparse.owner], len(chosen))
                 chosen[_best(scores, key_wanted, plan.depth)] = True
             if cosines is not None:
                 chosen[_best(cosines, key_wanted, plan.depth)] = True
-            at = self.items.view()["at"][keys["item"]]
+            at = self.items.view()["at"][view.item] if plan.boost else view.length
             for start, end in plan.boost:
                 chosen |= key_wanted & (at >= to_micros(start) / 1e6) & (at < to_micros(end) / 1e6)
             slots = self._with_neighbours(np.flatnonzero(chosen), plan.hops, seen)
@@ -354,7 +402,7 @@ class Index:
         """How many keys can be seen, and their mean length."""
         count, total = self._live_keys, self._total_length
         if key_seen is not None:
-            count, total = int(key_seen.sum()), float(self.keys.view()["length"][key_seen].sum())
+            count, total = int(key_seen.sum()), float(self.view().length[key_seen].sum())
         return count, total / max(count, 1)
 
     def _overlap(self, found: Found, terms: int, key_seen: Bools | None) -> NDArray[np.float64]:
@@ -362,21 +410,21 @@ class Index:
         count, mean_length = self._size(key_seen)
         df = np.bincount(found.owner, minlength=terms)
         idf = np.log1p((count - df + 0.5).clip(0.0) / (df + 0.5))
-        lengths = self.keys.view()["length"]
+        lengths = self.view().length
         norm = 1.2 * (0.5 + 0.5 * lengths[found.keys] / max(mean_length, 1e-9))
         gain = idf[found.owner] * found.weights * 2.2 / (found.weights + norm)
         return np.bincount(found.keys, gain, len(lengths)).astype(np.float64)
 
     def _with_neighbours(self, slots: Ints, hops: int, seen: Bools) -> Ints:
         """The keys ``slots`` and those up to ``hops`` turns before and after them in their sessions."""
-        items, keys = self.items.view(), self.keys.view()
-        chosen = np.zeros(len(keys), bool)
+        items, view = self.items.view(), self.view()
+        chosen = np.zeros(len(view.item), bool)
         chosen[slots] = True
         for side in ("previous", "following"):
-            reached = keys["item"][slots]
+            reached = view.item[slots]
             for _ in range(hops):
                 reached = items[side][reached]
-                reached = np.unique(reached[reached >= 0])
+                reached = reached[reached >= 0]
                 chosen[items["first_key"][reached[seen[reached]]]] = True
         return np.flatnonzero(chosen)
 
@@ -391,76 +439,93 @@ class Index:
         sparse: Found | None,
         exact: bool,
     ) -> Candidates:
-        items, keys = self.items.view(), self.keys.view()
-        number = keys["item"][slots]
+        items, view = self.items.view(), self.view()
+        number = view.item[slots]
         mine = items[number]
-        slot_of_key = np.full(len(keys) + 1, -1, np.int64)  # the last place catches "no neighbour"
+        slot_of_key = np.full(len(view.item) + 1, -1, np.int64)  # the last place catches "no neighbour"
         slot_of_key[slots] = np.arange(len(slots))
-        session_codes, session = np.unique(mine["session"], return_inverse=True)
-        outside = int(len(session_codes) > 0 and session_codes[0] < 0)  # records outside any session sort first
-        session_codes, session = session_codes[outside:], session - outside
+        session_total = len(self.sessions)
+        present = np.zeros(session_total + 1, bool)  # the last place: records outside any session
+        present[view.session[slots]] = True
+        session_codes = np.flatnonzero(present[:-1])
+        local = np.full(session_total + 1, -1, np.int64)
+        local[session_codes] = np.arange(len(session_codes))
+        session = local[view.session[slots]]
 
         def neighbour(side: str) -> Ints:
             beside = mine[side]
             return np.where(beside >= 0, slot_of_key[items["first_key"][beside]], -1)
 
         count, mean_length = self._size(key_seen)
-        all_sessions = items["session"][keys["item"]]
-        session_total = len(self.sessions)
-        lengths = np.zeros(session_total + 1, np.float32)
-        np.add.at(lengths, all_sessions, keys["length"] if key_seen is None else keys["length"] * key_seen)
-        first_at = np.full(session_total + 1, np.nan)
-        np.fmin.at(first_at, mine["session"], mine["at"])
+        lengths, sessions = view.session_length, view.session_count
+        if key_seen is not None:
+            places = np.where(view.session >= 0, view.session, session_total)
+            lengths = np.bincount(places, view.length * key_seen, session_total + 1).astype(np.float32)
+            sessions = int((np.bincount(places[key_seen], minlength=session_total + 1)[:-1] > 0).sum())
+        first_at = np.full(len(session_codes) + 1, np.nan)
+        np.fmin.at(first_at, session, mine["at"])
         before = mine["previous"]
-        first = (mine["session"] >= 0) & ((before < 0) | (items["previous"][before] < 0))
+        first = (session >= 0) & ((before < 0) | (items["previous"][before] < 0))
 
-        def matches(found: Found, query: Floats, pool: np.ufunc) -> Matches:
+        def matches(found: Found, query: Floats, pool: str) -> Matches:
             total = len(query)
             weights = np.zeros((len(slots), total), np.float32)
             place = slot_of_key[found.keys]
             here = place >= 0
             weights[place[here], found.owner[here]] = found.weights[here]
-            by_session = np.zeros((session_total + 1, total), np.float32)
-            owner_session = all_sessions[found.keys]
-            inside = owner_session >= 0
-            pool.at(by_session, (owner_session[inside], found.owner[inside]), found.weights[inside])
+            where = view.session[found.keys]
+            if pool == "sum":  # over all sessions: their document frequencies are wanted too
+                inside = where >= 0
+                flat = where[inside] * total + found.owner[inside]
+                sums = np.bincount(flat, found.weights[inside], session_total * total).reshape(session_total, total)
+                by_session, session_df = sums[session_codes].astype(np.float32), (sums > 0).sum(axis=0)
+            else:
+                where = local[where]
+                inside = where >= 0
+                best = np.zeros(len(session_codes) * total, np.float32)
+                np.maximum.at(best, where[inside] * total + found.owner[inside], found.weights[inside])
+                by_session, session_df = best.reshape(len(session_codes), total), np.zeros(total, np.int64)
             return Matches(
                 query=query,
                 weights=weights,
-                sessions=by_session[session_codes],
+                sessions=by_session,
                 df=np.bincount(found.owner, minlength=total).astype(np.float32),
-                session_df=(by_session[:-1] > 0).sum(axis=0).astype(np.float32),
+                session_df=session_df.astype(np.float32),
             )
 
         return Candidates(
-            item=number.astype(np.int64),
+            item=number,
             eligible=key_wanted[slots],
             previous=neighbour("previous"),
             following=neighbour("following"),
-            session=session.astype(np.int64),
+            session=session,
             speaker=mine["speaker"].astype(np.int64),
             is_turn=mine["kind"] == 0,
             assistant=(mine["role"] >= 0) & (mine["role"] == self.roles.get("assistant")),
             question=mine["question"],
             time_word=mine["time_word"],
             first=first,
-            length=keys["length"][slots],
+            length=view.length[slots],
             words=mine["words"],
             at=mine["at"],
-            session_at=first_at[session_codes],
+            session_at=first_at[:-1],
             session_length=lengths[session_codes],
             speakers=tuple(self.speakers.names),
             count=count,
             mean_length=mean_length,
-            session_count=session_total
-            if key_seen is None
-            else len(np.unique(all_sessions[key_seen & (all_sessions >= 0)])),
-            lexical=matches(lexical, term_counts, np.add) if len(term_counts) else None,
-            sparse=matches(sparse, plan.sparse.weights, np.maximum) if sparse and plan.sparse is not None else None,
+            session_count=sessions,
+            lexical=matches(lexical, term_counts, "sum") if len(term_counts) else None,
+            sparse=matches(sparse, plan.sparse.weights, "max") if sparse and plan.sparse is not None else None,
             vectors=self.vectors.view()[slots] if plan.dense is not None and self.vectors is not None else None,
             dense=plan.dense,
             exact=exact,
         )
+
+
+def _sorted(values: NDArray[np.float64]) -> tuple[list[int], list[float]]:
+    """Places and values in rising order."""
+    order = np.argsort(values, kind="stable")
+    return order.tolist(), values[order].tolist()
 
 
 def _best(scores: NDArray[Any], allowed: Bools, count: int) -> Ints:

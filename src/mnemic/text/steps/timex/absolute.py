@@ -79,7 +79,7 @@ class Absolute(Reader):
             return (Node(*bounds, "day"), i + 1) if bounds else None
         if kind == "short":
             month, day = parts if parts[0] <= 12 else parts[::-1]
-            if not cued or not day_exists(month, day):
+            if not cued or not day_exists(month, day) or word == "24/7":
                 return None
             return self._yearly(lambda year: calendar_day(year, month, day), "day", 0.7), i + 1
         first, second, year = parts
