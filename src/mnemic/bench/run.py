@@ -11,7 +11,7 @@ import json
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
-from datetime import timedelta
+from datetime import datetime, timedelta
 from hashlib import blake2b
 from pathlib import Path
 from typing import Any
@@ -27,10 +27,12 @@ from mnemic.text.record import Turn
 from mnemic.text.steps.render import count_tokens, line
 
 FORMAT = 1
+MANY = 20
+"""Gold turns above which a result file keeps counts in place of ranks."""
 Progress = Callable[[str, int, int], None]
 """Called with the contender's label, the cases done and all cases."""
-Responder = Callable[[Subject, Question, Recall], tuple[str | None, bool | None]]
-"""Makes an answer and judges it: (answer, whether it is right or None)."""
+Responder = Callable[[Subject, Question, Recall, datetime | None], tuple[str | None, bool | None]]
+"""Makes an answer to a question asked at some time from its recall, and judges it: (answer, right or None)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,9 +131,17 @@ def run(
         subject = contender(each, cache=cache)
         journal = Journal(out, _fingerprint(made, subject, settings, digests)) if out else None
         outcomes.append(_measure(made, subject, loaded, settings, journal, responder, progress))
-    about = {"name": made.name, "about": made.about, "licence": made.licence, "files": digests}
+    about = {
+        "name": made.name,
+        "about": made.about,
+        "licence": made.licence,
+        "headline": list(made.headline),
+        "files": digests,
+        "cases": len(loaded.cases),
+        "notes": dict(loaded.notes),
+    }
     result = Result(
-        {**about, "cases": len(loaded.cases), "notes": dict(loaded.notes)},
+        about,
         settings,
         {
             "versions": machine.versions(),
@@ -141,7 +151,7 @@ def run(
     )
     if out:
         out.parent.mkdir(parents=True, exist_ok=True)
-        out.write_text(json.dumps(result.to_json(), indent=1) + "\n", encoding="utf-8")
+        out.write_text(dumps(result.to_json()), encoding="utf-8")
     return result
 
 
@@ -200,7 +210,7 @@ def play(
                 response: str | None = None
                 judged: bool | None = None
                 if responder:
-                    response, judged = responder(memory, question, found)
+                    response, judged = responder(memory, question, found, now)
                 elif isinstance(memory, Memory):
                     response = suite.respond(memory, question, found)
                 items.append(_item(question, case, found, session_of, ms, response, judged))
@@ -218,7 +228,7 @@ def _item(
         question=question,
         case=case.id,
         ranked=ranked,
-        places=[metrics.distinct(session_of[id] for id in ids) for ids in ranked],
+        places=_places(ranked, session_of),
         costs=[count_tokens(line(hit)) for hit in found.hits],
         confidence=found.confidence,
         ms=round(ms, 3),
@@ -227,11 +237,16 @@ def _item(
     )
 
 
+def _places(ranked: Sequence[Sequence[str]], session_of: Mapping[str, str]) -> list[list[str]]:
+    """The sessions of each hit's turns."""
+    return [metrics.distinct(session_of[id] for id in ids) for ids in ranked]
+
+
 def _since(began: float) -> float:
     return 1000 * (time.perf_counter() - began)
 
 
-def _after(turns: Sequence[Turn]) -> Any:
+def _after(turns: Sequence[Turn]) -> datetime | None:
     dates = [turn.at for turn in turns if turn.at is not None]
     return max(dates) + timedelta(seconds=1) if dates else None
 
@@ -265,8 +280,11 @@ class Journal:
         line = self._known.get(case.id)
         if line is None or [row["id"] for row in line["items"]] != [question.id for question in case.questions]:
             return None
-        questions = {question.id: question for question in case.questions}
-        items = [Item(questions[row.pop("id")], case.id, **row) for row in map(dict, line["items"])]
+        session_of = {turn.id or "": turn.session or "" for turn in case.turns}
+        items = [
+            Item(question, case.id, places=_places(row["ranked"], session_of), **{name: row[name] for name in _KEPT})
+            for question, row in zip(case.questions, line["items"], strict=True)
+        ]
         return items, Cost(**line["cost"])
 
     def write(self, case: Case, items: Sequence[Item], cost: Cost) -> None:
@@ -278,7 +296,7 @@ class Journal:
             file.write(json.dumps(line) + "\n")
 
 
-_KEPT = ("ranked", "places", "costs", "confidence", "ms", "response", "judged")
+_KEPT = ("ranked", "costs", "confidence", "ms", "response", "judged")
 
 
 def _outcome(outcome: Outcome) -> dict[str, Any]:
@@ -299,11 +317,23 @@ def _outcome(outcome: Outcome) -> dict[str, Any]:
     }
 
 
+def dumps(value: Any, depth: int = 0) -> str:
+    """JSON with a line for each entry of the outer three levels, so that result files can be read and compared."""
+    if depth < 3 and isinstance(value, dict) and value:
+        pad = " " * (depth + 1)
+        body = ",\n".join(f"{pad}{json.dumps(key)}: {dumps(each, depth + 1)}" for key, each in value.items())
+        return "{\n" + body + "\n" + " " * depth + "}" + "\n" * (depth == 0)
+    if depth < 5 and isinstance(value, list) and value and isinstance(value[0], dict):
+        pad = " " * (depth + 1)
+        return "[\n" + ",\n".join(pad + dumps(each, depth + 1) for each in value) + "\n" + " " * depth + "]"
+    return json.dumps(value)
+
+
 def compact(item: Item) -> dict[str, Any]:
     """One item as the result file keeps it: at which rank, and after how many tokens, each piece of evidence came.
 
     ``ranks`` and ``session_ranks`` are 1-based, None where it did not come at all; ``tokens`` are those up to and
-    including the hit that brought it.
+    including the hit that brought it. Where gold is a whole stretch of conversation, its counts stand for it.
     """
     place = {id: rank for rank, id in enumerate(item.turns, 1)}
     session = {id: rank for rank, id in enumerate(item.sessions, 1)}
@@ -318,13 +348,16 @@ def compact(item: Item) -> dict[str, Any]:
         "id": question.id,
         "case": item.case,
         "category": question.category,
-        "ranks": [place.get(id) for id in question.gold],
-        "session_ranks": [session.get(id) for id in question.sessions],
-        "tokens": [spent.get(id) for id in question.gold],
         "returned": len(item.turns),
         "confidence": item.confidence,
         "ms": item.ms,
     }
+    if len(question.gold) > MANY:
+        row |= {"gold": len(question.gold), "found": len(place.keys() & set(question.gold))}
+    else:
+        row["ranks"] = [place.get(id) for id in question.gold]
+        row["session_ranks"] = [session.get(id) for id in question.sessions]
+        row["tokens"] = [spent.get(id) for id in question.gold]
     flags = {"answerable": question.answerable, "scored": question.scored}
     row |= {name: value for name, value in flags.items() if not value}
     if item.judged is not None:

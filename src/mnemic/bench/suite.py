@@ -127,11 +127,13 @@ class Score:
 
 
 class Suite(Protocol):
-    """One benchmark. ``name`` may carry a variant after a colon; ``licence`` is a note for the user of the data."""
+    """One benchmark. ``name`` may carry a variant after a colon; ``licence`` is a note for the user of the data;
+    ``headline`` are the metrics that a report shows, the most telling one first."""
 
     name: str
     about: str
     licence: str
+    headline: tuple[str, ...]
 
     def load(self, data: Path | None, *, limit: int | None, seed: int) -> Data:
         """The cases. ``limit`` keeps the first so many cases. Raises InputError where ``data`` lacks the files."""
@@ -149,6 +151,7 @@ class Base:
     name = ""
     about = ""
     licence = ""
+    headline: tuple[str, ...] = ()
 
     def respond(self, memory: Memory, question: Question, found: Recall) -> str | None:
         return None
@@ -216,6 +219,11 @@ def recall_at(k: int) -> Measure:
 def recall_within(budget: int) -> Measure:
     """Share of the gold turns inside the first ``budget`` tokens of ``Recall.text``."""
     return lambda item: metrics.recall(item.within(budget), item.question.gold) if _retrieval(item) else None
+
+
+def any_turn(k: int) -> Measure:
+    """1 where one gold turn is among the first k turns."""
+    return lambda item: metrics.hit_any(item.turns[:k], item.question.gold) if _retrieval(item) else None
 
 
 def any_session(k: int) -> Measure:

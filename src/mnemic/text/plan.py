@@ -113,6 +113,9 @@ class Candidates:
     first: Bools
     length: Floats
     words: Floats
+    names: NDArray[np.int8]
+    reaction: Bools
+    picture: Bools
     at: NDArray[np.float64]
     session_at: NDArray[np.float64]
     session_length: Floats

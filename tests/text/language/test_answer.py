@@ -169,6 +169,12 @@ def test_when_gives_the_date_that_the_words_come_to() -> None:
     assert answer.sentences[0].sources == ("t1",)
 
 
+def test_a_date_that_is_a_guess_is_not_stated(monkeypatch: pytest.MonkeyPatch) -> None:
+    hits = recalled(hit(1, "I adopted a cat last Friday."))
+    monkeypatch.setattr("mnemic.text.language.answer._SURE", 0.99)
+    assert extract("When did Nora adopt the cat?", hits).text == "Nora, 8 May 2023: I adopted a cat last Friday. [1]"
+
+
 def test_when_without_a_date_of_the_turn_resolves_nothing() -> None:
     answer = extract("When did Nora adopt the cat?", recalled(hit(1, "I adopted a cat last Friday.", at=None)))
     assert answer.text == "Nora: I adopted a cat last Friday. [1]"
@@ -248,6 +254,10 @@ def test_a_second_sentence_must_bring_something_new() -> None:
     assert len(answer.sentences) == 2
     same = recalled(hit(1, "The hut cost 96."), hit(2, "The hut cost 96."), hit(3, "The hut cost 96 euros."))
     assert extract("How much did the hut cost?", same).citations == (1,)
+
+
+def test_hits_that_share_no_word_give_one_sentence() -> None:
+    assert extract("Who knits?", recalled(hit(1, "I met Elise."), hit(2, "I saw Bernd."))).citations == (1,)
 
 
 @pytest.mark.parametrize("confidence", [0.0, 0.19])

@@ -45,6 +45,7 @@ def test_what_a_question_asks_for(question: str, ask: Ask) -> None:
         (Ask.OFTEN, "I swim twice a week.", "I swim in the lake."),
         (Ask.NUMBER, "I paid 96 for the hut.", "I paid for the hut."),
         (Ask.NUMBER, "We have a dozen eggs.", "We have eggs."),
+        (Ask.NUMBER, "Two of them broke.", "The other one broke, both did."),
         (Ask.WHO, "It was a present from Elise.", "It was a present."),
         (Ask.WHO, "my grandmother made it.", "the factory made it."),
         (Ask.WHERE, "I found it at the museum.", "I found it by chance."),

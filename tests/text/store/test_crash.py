@@ -15,17 +15,14 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from spaces import eligible, every, hits, plan, put, together, turn
 
-pytest.register_assert_rewrite("conformance")
-
-from conformance import eligible, every, hits, plan, put, together, turn  # noqa: E402
-
-import mnemic  # noqa: E402
-from mnemic.errors import StoreError  # noqa: E402
-from mnemic.text.plan import Filter  # noqa: E402
-from mnemic.text.record import Batch, State  # noqa: E402
-from mnemic.text.store.base import Encoders  # noqa: E402
-from mnemic.text.store.sqlite import SqliteSpace  # noqa: E402
+import mnemic
+from mnemic.errors import StoreError
+from mnemic.text.plan import Filter
+from mnemic.text.record import Batch, State
+from mnemic.text.store.base import Encoders
+from mnemic.text.store.sqlite import SqliteSpace
 
 KILLS = 12
 PRELUDE = """
@@ -290,7 +287,12 @@ def test_closing_while_others_write_and_read(tmp_path: Path, file: str) -> None:
         acknowledged: list[str] = []
         refused: list[StoreError] = []
 
-        def write(i: int, space: SqliteSpace = space, acknowledged: list[str] = acknowledged, refused: list[StoreError] = refused) -> None:  # noqa: E501
+        def write(
+            i: int,
+            space: SqliteSpace = space,
+            acknowledged: list[str] = acknowledged,
+            refused: list[StoreError] = refused,
+        ) -> None:
             for j in range(10_000):
                 try:
                     if i == 0:

@@ -32,7 +32,7 @@ def found(postings: Postings, terms: list[int]) -> dict[int, Pairs]:
     return dict(by_term)
 
 
-@settings(max_examples=120, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(BATCHES, st.lists(st.integers(-1, 15) | st.integers(0, 90_000), unique=True, max_size=10))
 def test_finds_what_a_dict_finds(batches: list[list[dict[int, int]]], asked: list[int]) -> None:
     postings = Postings()

@@ -11,16 +11,13 @@ import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, consumes, initialize, invariant, multiple, rule
+from spaces import HOUR, Clock, every, hits, ids, turn
 
-pytest.register_assert_rewrite("conformance")
-
-from conformance import HOUR, Clock, every, hits, ids, turn  # noqa: E402
-
-from mnemic.errors import ConflictError, NotFoundError  # noqa: E402
-from mnemic.text.plan import Filter  # noqa: E402
-from mnemic.text.record import Batch, State  # noqa: E402
-from mnemic.text.store.base import Encoders  # noqa: E402
-from mnemic.text.store.sqlite import SqliteSpace  # noqa: E402
+from mnemic.errors import ConflictError, NotFoundError
+from mnemic.text.plan import Filter
+from mnemic.text.record import Batch, State
+from mnemic.text.store.base import Encoders
+from mnemic.text.store.sqlite import SqliteSpace
 
 WORDS = ["tea", "milk", "oil", "salt"]
 FIRST = datetime(2024, 3, 1, tzinfo=UTC)
@@ -203,7 +200,9 @@ class SpaceMachine(RuleBasedStateMachine):
             chain.append(self.items[str(chain[-1].superseded_by)])
         assert ids(self.space.history(id)) == [item.id for item in chain]
 
-    @rule(words=st.lists(st.sampled_from(WORDS), min_size=1, max_size=2), limit=st.integers(1, 9), archived=st.booleans())
+    @rule(
+        words=st.lists(st.sampled_from(WORDS), min_size=1, max_size=2), limit=st.integers(1, 9), archived=st.booleans()
+    )
     def scan(self, words: list[str], limit: int, archived: bool) -> None:
         def passes(item: Item, needed: str) -> bool:
             return item.forgotten is None and (archived or item.archived is None) and needed in f" {item.text} "

@@ -14,6 +14,12 @@ SUITES: dict[str, str] = {
     "locomo": "mnemic.bench.suites.locomo:LoCoMo",
     "longmemeval": "mnemic.bench.suites.longmemeval:LongMemEval",
     "temporal": "mnemic.bench.suites.temporal:Temporal",
+    "beam": "mnemic.bench.suites.beam:Beam",
+    "personamem": "mnemic.bench.suites.personamem:PersonaMem",
+    "babi": "mnemic.bench.suites.babi:Babi",
+    "scm": "mnemic.bench.suites.scm:SCM",
+    "nested-kv": "mnemic.bench.suites.nested_kv:NestedKV",
+    "generated": "mnemic.bench.suites.generated:Generated",
 }
 
 

@@ -42,6 +42,7 @@ class Babi(Base):
 
     about = "supporting facts of toy questions, alone or among filler"
     licence = "bAbI is CC BY 3.0"
+    headline = ("R-precision", "recall@5", "recall@10", "all@10")
 
     def __init__(self, variant: str = "") -> None:
         if variant not in ("", "filler"):
@@ -72,7 +73,8 @@ class Babi(Base):
             mixed += [fact for fact, slot in zip(facts, slots, strict=True) if slot == n]
             mixed += filler[n : n + 1]
         turns = [
-            Turn(text, at=_START + timedelta(minutes=minute), session="story", id=id) for minute, (id, text) in enumerate(mixed)
+            Turn(text, at=_START + timedelta(minutes=minute), session="story", id=id)
+            for minute, (id, text) in enumerate(mixed)
         ]
         question = Question(
             id=f"{task}/{place}",

@@ -44,10 +44,13 @@ class Beam(Base):
     name = "beam"
     about = "source messages of questions about ten abilities in chats of 100,000 tokens; refusal"
     licence = "BEAM is for research: see its repository"
+    headline = ("recall@10", "recall@5", "recall@20", "any@5", "recall in 1024 tokens", "AUROC")
 
     def load(self, data: Path | None, *, limit: int | None, seed: int) -> Data:
         (folder,) = required(data, "beam", "100K")
-        chats = sorted((path for path in folder.iterdir() if path.is_dir()), key=lambda path: (len(path.name), path.name))
+        chats = sorted(
+            (path for path in folder.iterdir() if path.is_dir()), key=lambda path: (len(path.name), path.name)
+        )
         notes: Counter[str] = Counter()
         cases = []
         for chat in chats[:limit]:

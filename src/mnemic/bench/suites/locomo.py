@@ -45,6 +45,7 @@ class LoCoMo(Base):
 
     about = "evidence recall by category over conversations of some 600 turns; refusal of unanswerable questions"
     licence = "LoCoMo is CC BY-NC 4.0: not for commercial use"
+    headline = ("recall@10", "recall@5", "recall@20", "session all@10", "recall in 1024 tokens", "AUROC")
 
     def __init__(self, variant: str = "") -> None:
         if variant not in FILES:
@@ -125,13 +126,18 @@ def evidence(given: Sequence[str], known: dict[str, Turn]) -> tuple[list[str], i
 
 
 def _answer(item: Item) -> float | None:
-    if item.question.answer is None or item.response is None:
+    category = item.question.meta["category"]
+    if item.response is None or (item.question.answer is None and category != 5):
         return None
-    return metrics.locomo_answer(item.response, item.question.answer, item.question.meta["category"])
+    return metrics.locomo_answer(item.response, item.question.answer or "", category)
 
 
 def _adversarial(items: Sequence[Item]) -> list[Score]:
-    """Whether the turns an adversarial question leads astray to are found: high is no fault, refusal decides."""
-    asked = [item for item in items if not item.question.answerable and item.question.gold]
-    found = tabulate(asked, {"recall@10": lambda item: metrics.recall(item.turns[:10], item.question.gold)})
-    return [score for score in found if score.group == CATEGORIES[5]]
+    """Category 5: whether the turns that lead astray are found (no fault), and whether answers say there is none."""
+    asked = [item for item in items if not item.question.answerable]
+    measures: dict[str, Measure] = {
+        "recall@10": lambda item: metrics.recall(item.turns[:10], item.question.gold) if item.question.gold else None
+    }
+    if any(item.response is not None for item in asked):
+        measures["answer F1"] = _answer
+    return [score for score in tabulate(asked, measures) if score.group == CATEGORIES[5]]

@@ -62,6 +62,7 @@ class LongMemEval(Base):
 
     about = "session and turn retrieval over haystacks of 48 chat sessions; refusal of unanswerable questions"
     licence = "LongMemEval is MIT"
+    headline = ("session all@5", "session any@5", "session ndcg@10", "turn all@10", "recall in 1024 tokens", "AUROC")
 
     def __init__(self, variant: str = "") -> None:
         if variant not in VARIANTS:

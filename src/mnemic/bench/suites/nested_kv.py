@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping, Sequence
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +32,7 @@ class NestedKV(Base):
     name = "nested-kv"
     about = "exact lookup of UUIDs, 1 to 6 lookups deep among 140 pairs"
     licence = "Apache-2.0"
+    headline = ("exact", "first pair@1")
 
     def load(self, data: Path | None, *, limit: int | None, seed: int) -> Data:
         names = [f"random_orderings_100_samples_140_indices_{level}_levels.jsonl" for level in range(1, LEVELS + 1)]
@@ -68,9 +70,11 @@ class NestedKV(Base):
 def _case(name: str, level: int, pairs: Sequence[tuple[str, str]], chain: Sequence[int]) -> Case:
     """Make the value of each pair of ``chain`` the key of the next one."""
     values: dict[int, str] = {n: value for n, (_, value) in enumerate(pairs)}
-    for here, following in zip(chain, chain[1:], strict=False):
+    for here, following in pairwise(chain):
         values[here] = pairs[following][0]
-    turns = [Turn(f"The value of {key} is {values[n]}.", id=str(n), session="pairs") for n, (key, _) in enumerate(pairs)]
+    turns = [
+        Turn(f"The value of {key} is {values[n]}.", id=str(n), session="pairs") for n, (key, _) in enumerate(pairs)
+    ]
     key = pairs[chain[0]][0]
     question = Question(
         id=name,

@@ -13,7 +13,20 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from mnemic.bench import metrics
-from mnemic.bench.suite import Base, Case, Data, Item, Measure, Question, Score, any_turn, budgets, recall_at, required, tabulate
+from mnemic.bench.suite import (
+    Base,
+    Case,
+    Data,
+    Item,
+    Measure,
+    Question,
+    Score,
+    any_turn,
+    budgets,
+    recall_at,
+    required,
+    tabulate,
+)
 from mnemic.text.encode.lexical import tokens
 from mnemic.text.importers.source import ANY, json_items
 from mnemic.text.record import Turn
@@ -28,6 +41,7 @@ class SCM(Base):
     name = "scm"
     about = "retrieval of the turns that long dialogues' questions were answered from (labels derived from answers)"
     licence = "SCM is MIT; its authors ask for academic use only"
+    headline = ("any@5", "any@1", "recall@10", "recall in 1024 tokens")
 
     def load(self, data: Path | None, *, limit: int | None, seed: int) -> Data:
         talks, asked = required(data, "scm", "dialogue_en.json", "dialogue_en_questions.json")

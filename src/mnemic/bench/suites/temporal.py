@@ -33,6 +33,7 @@ class Temporal(Base):
 
     about = "which turns were said when: recall, precision, F1 and F2 of response numbers by kind of time expression"
     licence = "derived from LoCoMo, without a licence of its own: for private use"
+    headline = ("F1", "recall", "precision", "F2", "R-precision")
 
     def __init__(self, variant: str = "") -> None:
         if variant and variant not in FAMILIES:

@@ -173,7 +173,8 @@ def resolve(text: str, said: datetime) -> list[Mention]:
     """The time expressions of a turn said at ``said``, left to right; never raises.
 
     A sentence that speaks of the future ("will", "next", "can't wait") takes "on Friday" and "in May" as the coming
-    ones, every other sentence as the latest.
+    ones, every other sentence as the latest. "I've had them for 3 years" gives when that began, with the grain
+    ``since``.
     """
     said = _aware(said)
     mentions = []
@@ -309,5 +310,6 @@ _TIME_WORD = re.compile(
     r"|(?:[0-9]+|an?|one|two|three|four|five|six|seven|eight|nine|ten|twelve|few|of|several|many) "
     r"(?:minute|hour|day|night|week|month|year|decade)s?|(?:day|week) (?:before|after|of))"
     r"|(?:19|20)[0-9]{2}|[0-9]{1,2}(?:st|nd|rd|th|:[0-9]{2}| ?[ap]m| ?[AP]M)|[0-9]{1,2}[/.][0-9]{1,2}[/.][0-9]{2,4}"
+    r"|(?:[Ll]ast|[Nn]ext|[Tt]his|[Oo]n) (?:Mon|Tues?|Wed|Thu|Thurs|Fri|Sat|Sun)"
     r"|May|March|Jan|Feb|Apr|Jun|Jul|Aug|Sept?|Oct|Nov|Dec)\b"
 )

@@ -8,6 +8,7 @@ The coefficients are in a small versioned file; every feature can be switched of
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -19,6 +20,7 @@ from numpy.typing import NDArray
 
 from mnemic.text.encode.base import Floats, SparseVector
 from mnemic.text.plan import Candidates, Ints, Matches
+from mnemic.text.steps.traits import MOST_NAMES
 
 BACK, AHEAD, SHORT = 0.7, 0.5, 60.0
 """Window decay per turn looked back and ahead, and the length in stems at which a turn borrows half."""
@@ -32,14 +34,44 @@ DATE_SCALE = 7 * 86400.0
 class Cues:
     """What the question itself gives away, beside its words.
 
-    ``speakers`` are the codes of the participants it names, ``when`` whether it asks for a time, ``ranges``
-    the spans of time it mentions (a soft preference, not a filter).
+    ``speakers`` are the codes of the participants it names; ``when`` says that it asks for a time, ``naming`` for a
+    person, place or title, ``told`` for what the assistant said; ``ranges`` are the spans of time it mentions (a soft
+    preference, not a filter).
     """
 
     speakers: tuple[int, ...] = ()
     when: bool = False
+    naming: bool = False
+    told: bool = False
     ranges: Sequence[tuple[datetime, datetime]] = ()
     chat: bool = True
+
+
+_NAMING = re.compile(
+    r"\b(?:who|whom|whose|where|which|name[ds]?|called|titled?"
+    r"|what (?:\w+ )?(?:book|song|movie|film|show|band|artist|game|city|country|state|place|town|store|restaurant"
+    r"|brand|company|school|pet|dog|cat)s?)\b",
+    re.IGNORECASE,
+)
+_TOLD = re.compile(
+    r"\b(?:you(?:'d|'ve| had| have)? (?:\w+ )?(?:say|said|tell|told|suggest|recommend|mention|provid|gave|give|list"
+    r"|explain|describ|wrote|write|propos|advis|share|come up|came up|generat|creat|ma[dk]e|help|show)\w*"
+    r"|(?:did|do|could|can) you (?:\w+ )?(?:say|tell|suggest|recommend|mention|provide|give|list|explain|describe|write"
+    r"|propose|advise|remind)|your (?:suggest|recommend|advice|answer|list|explan|respon|repl)\w*"
+    r"|remind me|our (?:previous|last|earlier|past) (?:\w+ )?(?:chat|conversation|discussion|session)"
+    r"|we (?:discuss|talk|chat)\w*)\b",
+    re.IGNORECASE,
+)
+
+
+def asks_for_name(question: str) -> bool:
+    """Whether the answer is likely a name: of a person, a place, a title."""
+    return bool(_NAMING.search(question))
+
+
+def asks_what_was_told(question: str) -> bool:
+    """Whether the question is about what the assistant said earlier."""
+    return bool(_TOLD.search(question))
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,6 +192,11 @@ def structure(c: Candidates, cues: Cues) -> dict[str, Floats]:
     f["when_tex"] = (c.time_word & cues.when).astype(np.float32)
     f["first"] = c.first.astype(np.float32)
     f["asst"] = c.assistant.astype(np.float32)
+    f["asst_told"] = (c.assistant & cues.told).astype(np.float32)
+    f["react"] = c.reaction.astype(np.float32)
+    f["pic"] = c.picture.astype(np.float32)
+    f["names"] = c.names.astype(np.float32) / np.float32(MOST_NAMES)
+    f["names_q"] = f["names"] * np.float32(cues.naming)
     return f
 
 

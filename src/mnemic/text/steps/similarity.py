@@ -1,7 +1,8 @@
 """One number for how alike a query and a slot are, for systems whose papers know a single encoder.
 
 Where the papers write a cosine, this is the cosine if the space has a dense encoder; else the dot product of
-learned sparse vectors; else BM25. The three are on different scales: divide by the maximum before mixing them.
+learned sparse vectors, rare terms counting more; else BM25. The three are on different scales: divide by the maximum
+before mixing them.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ import numpy as np
 
 from mnemic.text.encode.base import Floats
 from mnemic.text.encode.lexical import tokens
-from mnemic.text.plan import Bools, Candidates, Filter, Query, SearchPlan
+from mnemic.text.plan import Bools, Candidates, Filter, Matches, Query, SearchPlan
 from mnemic.text.steps.rank import bm25, idf, strongest
 from mnemic.text.store.base import Encoders
 
@@ -44,7 +45,7 @@ def own(c: Candidates, part: Bools | None = None) -> Floats:
     if c.vectors is not None and c.dense is not None:
         scores = c.vectors @ c.dense
     elif c.sparse is not None:
-        scores = c.sparse.weights @ c.sparse.query
+        scores = c.sparse.weights @ sharpened(c.sparse, c.count)
     elif c.lexical is not None and part.any():
         m = c.lexical
         mean = float(c.length[part].mean())
@@ -53,6 +54,13 @@ def own(c: Candidates, part: Bools | None = None) -> Floats:
         return np.zeros(len(c.item), np.float32)
     found: Floats = np.where(part, np.maximum(scores, 0.0), 0.0).astype(np.float32)
     return found
+
+
+def sharpened(m: Matches, count: int) -> Floats:
+    """The query's weights [T] times the square root of the space's idf: a learned vector gives weight to words that
+    everybody here uses."""
+    weights: Floats = m.query * np.sqrt(idf(count, m.df))
+    return weights
 
 
 def scaled(values: Floats) -> Floats:

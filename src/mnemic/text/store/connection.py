@@ -31,6 +31,7 @@ def explain(error: sqlite3.Error, path: str) -> StoreError:
         "readonly": "check the permissions of the file and its folder, or open it with read_only=True",
         "read-only": "check the permissions of the file and its folder, or open it with read_only=True",
         "locked": "another process holds the store: wait for it, or stop it",
+        "not a database": "it is not a Mnemic store: choose another path",
         "malformed": "restore it from an export or a backup",
         "disk I/O": "check the disk; what was acknowledged before is safe",
         "unable to open": "check that the folder exists and may be written",
@@ -40,11 +41,11 @@ def explain(error: sqlite3.Error, path: str) -> StoreError:
 
 
 def blame(error: BaseException, path: str) -> BaseException:
-    """What the caller of a failed write is told: an input error for what SQLite cannot hold."""
+    """What the caller is told: an input error for what SQLite cannot hold."""
     if isinstance(error, OverflowError | UnicodeError) or (
         isinstance(error, sqlite3.Error) and "binding" in str(error)
     ):
-        return InputError(f"a value cannot be stored: {error}")
+        return InputError(f"a value cannot be stored or looked for: {error}")
     return explain(error, path) if isinstance(error, sqlite3.Error) else error
 
 
@@ -119,8 +120,8 @@ class Connection:
                 self._check()
                 try:
                     yield self._writer
-                except sqlite3.Error as error:
-                    raise explain(error, self.path) from error
+                except (sqlite3.Error, UnicodeEncodeError) as error:
+                    raise blame(error, self.path) from error
             return
         with self._lock:
             db = self._free.pop() if self._free else None
@@ -133,8 +134,8 @@ class Connection:
                 yield db
             finally:
                 db.execute("COMMIT")
-        except sqlite3.Error as error:
-            raise explain(error, self.path) from error
+        except (sqlite3.Error, UnicodeEncodeError) as error:
+            raise blame(error, self.path) from error
         finally:
             if db is not None:
                 with self._lock:

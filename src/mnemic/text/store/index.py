@@ -6,7 +6,6 @@ thrown away at any time. Searching it touches no SQL.
 
 from __future__ import annotations
 
-import re
 import threading
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -45,8 +44,12 @@ _ITEM = np.dtype(
         ("speaker", "i4"),
         ("previous", "i4"),
         ("following", "i4"),
+        ("place", "i4"),
         ("first_key", "i4"),
         ("words", "f4"),
+        ("names", "i1"),
+        ("reaction", "?"),
+        ("picture", "?"),
     ]
 )
 _KEY = np.dtype([("item", "i4"), ("length", "f4")])
@@ -73,6 +76,9 @@ class Row:
     question: bool
     time_word: bool
     words: int
+    names: int
+    reaction: bool
+    picture: bool
     tokens: Sequence[str]
     sparse_terms: Sequence[NDArray[np.int32]]
     sparse_weights: Sequence[Floats]
@@ -201,7 +207,7 @@ class Index:
                 row.at, row.valid_from, row.valid_to, row.ended, row.recorded, row.retired, row.forgotten,
                 row.archived, True, KINDS.index(row.kind), self.roles.code(row.role),
                 row.question, row.time_word, self.sessions.code(row.session), self.speakers.code(row.speaker),
-                -1, -1, first_key + key_at, row.words,
+                -1, -1, number, first_key + key_at, row.words, row.names, row.reaction, row.picture,
             )  # fmt: skip
             for j, text in enumerate(row.tokens):
                 counts: dict[int, int] = {}
@@ -232,16 +238,19 @@ class Index:
             )
 
     def _link(self, number: int, row: Row) -> None:
-        """Thread a turn into its session by time, or into the place of the turn that it revises."""
+        """Thread a turn into its session by time; one that revises another shares the place of that.
+
+        Only places are threaded (``previous``, ``following``); a place bears the number of its first turn.
+        """
         items = self.items.view()
         session = int(items["session"][number])
         revised = self.rows.get(row.supersedes) if row.supersedes else None
-        if revised is not None and items["session"][revised] == session:
-            before, after = int(items["previous"][revised]), int(items["following"][revised])
-        else:
-            before, after = self._tails.get(session, -1), -1
-            while before >= 0 and items["at"][before] > row.at:
-                before, after = int(items["previous"][before]), before
+        if revised is not None and items["session"][revised] == session and items["kind"][revised] == 0:
+            items["place"][number] = items["place"][revised]
+            return
+        before, after = self._tails.get(session, -1), -1
+        while before >= 0 and items["at"][before] > row.at:
+            before, after = int(items["previous"][before]), before
         items["previous"][number], items["following"][number] = before, after
         if before >= 0:
             items["following"][before] = number
@@ -265,14 +274,16 @@ class Index:
             if number is None:
                 continue
             items["alive"][number] = False
-            before, after = int(items["previous"][number]), int(items["following"][number])
-            if before >= 0 and items["following"][before] == number:
-                items["following"][before] = after
-            if after >= 0 and items["previous"][after] == number:
-                items["previous"][after] = before
-            session = int(items["session"][number])
-            if self._tails.get(session) == number:
-                self._tails[session] = before
+            place = int(items["place"][number])
+            if not (items["alive"] & (items["place"] == place)).any():  # no other version is left there
+                before, after = int(items["previous"][place]), int(items["following"][place])
+                if before >= 0:
+                    items["following"][before] = after
+                if after >= 0:
+                    items["previous"][after] = before
+                session = int(items["session"][number])
+                if self._tails.get(session) == place:
+                    self._tails[session] = before
             mine = self.keys.view()["item"] == number
             self._live_keys -= int(mine.sum())
             self._total_length -= float(self.keys.view()["length"][mine].sum())
@@ -395,8 +406,10 @@ class Index:
             at = self.items.view()["at"][view.item] if plan.boost else view.length
             for start, end in plan.boost:
                 chosen |= key_wanted & (at >= to_micros(start) / 1e6) & (at < to_micros(end) / 1e6)
-            slots = self._with_neighbours(np.flatnonzero(chosen), plan.hops, seen)
-        return self._columns(plan, slots, key_wanted, key_seen, term_counts, lexical, sparse, exact)
+            slots = self._with_neighbours(np.flatnonzero(chosen), plan.hops, self._shown_at(seen))
+        return self._columns(
+            plan, slots, key_wanted, key_seen, self._shown_at(seen), term_counts, lexical, sparse, exact
+        )
 
     def _size(self, key_seen: Bools | None) -> tuple[int, float]:
         """How many keys can be seen, and their mean length."""
@@ -415,17 +428,25 @@ class Index:
         gain = idf[found.owner] * found.weights * 2.2 / (found.weights + norm)
         return np.bincount(found.keys, gain, len(lengths)).astype(np.float64)
 
-    def _with_neighbours(self, slots: Ints, hops: int, seen: Bools) -> Ints:
-        """The keys ``slots`` and those up to ``hops`` turns before and after them in their sessions."""
-        items, view = self.items.view(), self.view()
-        chosen = np.zeros(len(view.item), bool)
+    def _shown_at(self, seen: Bools) -> Ints:
+        """The item [items] that stands at each place, -1 where none is to be seen."""
+        shown = np.full(self.items.count, -1, np.int64)
+        visible = np.flatnonzero(seen)
+        shown[self.items.view()["place"][visible]] = visible
+        return shown
+
+    def _with_neighbours(self, slots: Ints, hops: int, shown: Ints) -> Ints:
+        """The keys ``slots`` and those up to ``hops`` places before and after them in their sessions."""
+        items, keys = self.items.view(), self.keys.view()
+        chosen = np.zeros(len(keys), bool)
         chosen[slots] = True
         for side in ("previous", "following"):
-            reached = view.item[slots]
+            reached = items["place"][keys["item"][slots]]
             for _ in range(hops):
                 reached = items[side][reached]
-                reached = reached[reached >= 0]
-                chosen[items["first_key"][reached[seen[reached]]]] = True
+                reached = np.unique(reached[reached >= 0])
+                there = shown[reached]
+                chosen[items["first_key"][there[there >= 0]]] = True
         return np.flatnonzero(chosen)
 
     def _columns(
@@ -434,6 +455,7 @@ class Index:
         slots: Ints,
         key_wanted: Bools,
         key_seen: Bools | None,
+        shown: Ints,
         term_counts: Floats,
         lexical: Found,
         sparse: Found | None,
@@ -453,8 +475,9 @@ class Index:
         session = local[view.session[slots]]
 
         def neighbour(side: str) -> Ints:
-            beside = mine[side]
-            return np.where(beside >= 0, slot_of_key[items["first_key"][beside]], -1)
+            beside = items[side][mine["place"]]
+            there = np.where(beside >= 0, shown[beside], -1)
+            return np.where(there >= 0, slot_of_key[items["first_key"][there]], -1)
 
         count, mean_length = self._size(key_seen)
         lengths, sessions = view.session_length, view.session_count
@@ -464,7 +487,7 @@ class Index:
             sessions = int((np.bincount(places[key_seen], minlength=session_total + 1)[:-1] > 0).sum())
         first_at = np.full(len(session_codes) + 1, np.nan)
         np.fmin.at(first_at, session, mine["at"])
-        before = mine["previous"]
+        before = items["previous"][mine["place"]]
         first = (session >= 0) & ((before < 0) | (items["previous"][before] < 0))
 
         def matches(found: Found, query: Floats, pool: str) -> Matches:
@@ -507,6 +530,9 @@ class Index:
             first=first,
             length=view.length[slots],
             words=mine["words"],
+            names=mine["names"],
+            reaction=mine["reaction"],
+            picture=mine["picture"],
             at=mine["at"],
             session_at=first_at[:-1],
             session_length=lengths[session_codes],
@@ -536,11 +562,3 @@ def _best(scores: NDArray[Any], allowed: Bools, count: int) -> Ints:
     else:
         top = np.arange(len(scores))
     return top[scores[top] > 0]
-
-
-_QUESTION = re.compile(r"[?？]\s*[\"'”’)\]]*\s*$")
-
-
-def is_question(text: str) -> bool:
-    """Whether the text ends by asking."""
-    return bool(_QUESTION.search(text[-64:]))

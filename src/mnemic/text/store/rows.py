@@ -13,10 +13,9 @@ import numpy as np
 
 from mnemic.errors import InputError
 from mnemic.text.encode.base import SparseVector
-from mnemic.text.encode.lexical import words
 from mnemic.text.record import Interval, Key, Kind, Record, Span, State, from_micros, to_micros
-from mnemic.text.steps.dates import has_time_word
-from mnemic.text.store.index import NEVER, Row, is_question
+from mnemic.text.steps.traits import traits
+from mnemic.text.store.index import NEVER, Row
 
 COLUMNS = (
     "rid, id, seq, version, kind, text, speaker, role, session, caption, at, zone, valid_from, valid_to, recorded, "
@@ -28,6 +27,14 @@ def zone_of(at: datetime | None) -> int:
     """The offset from UTC in minutes."""
     offset = at.utcoffset() if at is not None else None
     return round(offset.total_seconds() / 60) if offset else 0
+
+
+def _shown(micros: int, zone: int) -> datetime:
+    """A moment in the zone of the turn, unless its calendar ends before: then in UTC."""
+    try:
+        return from_micros(micros, zone)
+    except OverflowError:
+        return from_micros(micros)
 
 
 def dump(value: Any, what: str) -> str:
@@ -50,6 +57,7 @@ def digest(record: Record) -> bytes:
 def item_values(record: Record, seq: int, recorded: int) -> dict[str, Any]:
     """The columns of a new item."""
     at = None if record.at is None else to_micros(record.at)
+    seen = traits(record.text)
     start = record.valid.start or record.at
     return {
         "id": record.id,
@@ -68,9 +76,11 @@ def item_values(record: Record, seq: int, recorded: int) -> dict[str, Any]:
         "recorded": recorded,
         "supersedes": record.supersedes,
         "archived": recorded if record.state == State.ARCHIVED else None,
-        "question": int(is_question(record.text)),
-        "time_word": int(has_time_word(record.text)),
-        "words": len(words(record.text)),
+        "question": int(seen.question),
+        "time_word": int(seen.time_word),
+        "words": seen.words,
+        "names": seen.names,
+        "reaction": int(seen.reaction),
         "sources": dump(list(record.sources), "sources"),
         "fields": dump(dict(record.fields), "fields"),
         "meta": dump(dict(record.meta), "meta"),
@@ -103,8 +113,8 @@ def record_of(row: Mapping[str, Any], as_of: int | None = None) -> Record:
         text=row["text"],
         at=None if row["at"] is None else from_micros(row["at"], zone),
         valid=Interval(
-            None if row["valid_from"] is None else from_micros(row["valid_from"], zone),
-            None if end is None else from_micros(end, zone),
+            None if row["valid_from"] is None else _shown(row["valid_from"], zone),
+            None if end is None else _shown(end, zone),
         ),
         recorded=from_micros(row["recorded"]),
         speaker=row["speaker"],
@@ -128,7 +138,7 @@ def index_row(first: Sequence[Any], keys: Sequence[Sequence[Any]], dense: int) -
     """An item and its keys as the index takes them, with vectors of ``dense`` numbers. ``first`` and ``keys`` are in
     the order of INDEX_COLUMNS."""
     (id, kind, at, valid_from, valid_to, ended, recorded, retired, forgotten, archived,
-     speaker, role, session, supersedes, question, time_word, words_, *_) = first  # fmt: skip
+     speaker, role, session, supersedes, question, time_word, words, names, reaction, picture, *_) = first  # fmt: skip
     # A key may lack its vectors while the space is being encoded anew: then it has no terms, and no direction.
     return Row(
         id=id,
@@ -147,7 +157,10 @@ def index_row(first: Sequence[Any], keys: Sequence[Sequence[Any]], dense: int) -
         supersedes=supersedes,
         question=bool(question),
         time_word=bool(time_word),
-        words=words_,
+        words=words,
+        names=names,
+        reaction=bool(reaction),
+        picture=bool(picture),
         tokens=[k[-4] for k in keys],
         sparse_terms=[np.frombuffer(k[-3] or b"", np.uint16).astype(np.int32) for k in keys],
         sparse_weights=[np.frombuffer(k[-2] or b"", np.float16) for k in keys],
@@ -157,9 +170,12 @@ def index_row(first: Sequence[Any], keys: Sequence[Sequence[Any]], dense: int) -
 
 INDEX_COLUMNS = (
     "i.id, i.kind, i.at, i.valid_from, i.valid_to, i.ended, i.recorded, i.retired, i.forgotten, i.archived, "
-    "i.speaker, i.role, i.session, i.supersedes, i.question, i.time_word, i.words, "
+    "i.speaker, i.role, i.session, i.supersedes, i.question, i.time_word, i.words, i.names, i.reaction, "
+    "i.caption IS NOT NULL, "
     "i.rid, k.tokens, s.terms, s.weights, d.vector"
 )
+RID = 20
+"""Where the item's row id stands among INDEX_COLUMNS."""
 
 
 def pack_sparse(vector: SparseVector) -> tuple[bytes, bytes]:

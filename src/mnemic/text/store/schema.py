@@ -41,6 +41,7 @@ def m001_initial(db: sqlite3.Connection) -> None:
             supersedes TEXT, superseded_by TEXT,
             retired INTEGER, ended INTEGER, forgotten INTEGER, archived INTEGER,
             question INTEGER NOT NULL, time_word INTEGER NOT NULL, words INTEGER NOT NULL,
+            names INTEGER NOT NULL, reaction INTEGER NOT NULL,
             sources TEXT NOT NULL, fields TEXT NOT NULL, meta TEXT NOT NULL, secrets TEXT NOT NULL, keys TEXT NOT NULL,
             digest BLOB NOT NULL)""",
         "CREATE INDEX items_seq ON items (seq)",
@@ -61,6 +62,8 @@ def m001_initial(db: sqlite3.Connection) -> None:
         """CREATE TRIGGER audit_no_update BEFORE UPDATE ON audit
             BEGIN SELECT RAISE(ABORT, 'the audit is append-only'); END""",
         """CREATE TRIGGER audit_no_delete BEFORE DELETE ON audit
+            BEGIN SELECT RAISE(ABORT, 'the audit is append-only'); END""",
+        """CREATE TRIGGER audit_no_replace BEFORE INSERT ON audit WHEN EXISTS (SELECT 1 FROM audit WHERE seq = new.seq)
             BEGIN SELECT RAISE(ABORT, 'the audit is append-only'); END""",
         "CREATE TABLE usage (id TEXT PRIMARY KEY, count INTEGER NOT NULL, last INTEGER NOT NULL) WITHOUT ROWID",
         "CREATE TABLE receipts (key TEXT PRIMARY KEY, receipt TEXT NOT NULL) WITHOUT ROWID",

@@ -21,10 +21,23 @@ from mnemic.text.store.base import Change, EncodedKey, Encoders, Job, Prepared, 
 from mnemic.text.store.connection import Connection, truncate
 from mnemic.text.store.index import Index, Row
 from mnemic.text.store.jobs import SqliteJobs, move_cursor
-from mnemic.text.store.rows import COLUMNS, INDEX_COLUMNS, digest, dump, index_row, item_values, pack_sparse, record_of
+from mnemic.text.store.rows import (
+    COLUMNS,
+    INDEX_COLUMNS,
+    RID,
+    digest,
+    dump,
+    index_row,
+    item_values,
+    pack_sparse,
+    record_of,
+)
 from mnemic.text.store.sql import audit, conditions, fetch, last, marks, parts, receipt_of
 from mnemic.text.store.transfer import SqliteTransfer
 from mnemic.text.store.usage import SqliteUsage, UsageLog
+
+_FIRST = (datetime.min.replace(tzinfo=UTC) - EPOCH).total_seconds()
+_LAST = (datetime.max.replace(tzinfo=UTC, microsecond=0) - EPOCH).total_seconds()
 
 
 def utc_now() -> datetime:
@@ -321,7 +334,12 @@ class SqliteSpace(SqliteJobs, SqliteTransfer, SqliteUsage):
         with self._index.lock, self._db.read() as db:
             self._follow(db, self._index)
             starts = self._index.session_starts()
-        return [(name, EPOCH + timedelta(seconds=at) if at > -math.inf else None) for name, at in starts]
+        # A zone may put a time up to a day outside the years that UTC can show.
+        moments = [None if at == -math.inf else min(max(at, _FIRST), _LAST) for _, at in starts]
+        return [
+            (name, None if at is None else EPOCH + timedelta(seconds=at))
+            for (name, _), at in zip(starts, moments, strict=True)
+        ]
 
     def _follow(self, db: sqlite3.Connection, index: Index) -> None:
         """Bring the index to the state of the store."""
@@ -340,7 +358,7 @@ class SqliteSpace(SqliteJobs, SqliteTransfer, SqliteUsage):
             "LEFT JOIN dense d ON d.kid = k.kid WHERE i.seq > ? ORDER BY i.rid, k.kid",
             (index.seq,),
         ):
-            if keys and row[17] != keys[0][17]:
+            if keys and row[RID] != keys[0][RID]:
                 rows.append(index_row(keys[0], keys, dense))
                 keys = []
             keys.append(row)

@@ -17,8 +17,9 @@ typed by the two granularities, so that they outlive a summary that is made agai
 Where the paper has sessions, this library cites turns. A turn's score is its own similarity plus ``Settings.pull``
 times its session's score, both divided by their maximum; a session that is reached only over links shares no word with
 the question, so it is represented by the turns that its summary quotes. A session's vector is the mean of its turns'
-weighted by length. Without a dense encoder, learned sparse or BM25 scores stand in for cosines, each granularity
-divided by its maximum, which is what the temperature refers to. Sessions not yet reflected on take part with text and
+weighted by length. Without a dense encoder, learned sparse or BM25 scores stand in for cosines. So that they can be
+compared, and for the temperature to mean the same, each granularity is stretched from its least to its most alike
+session. Sessions not yet reflected on take part with text and
 turns. The published code routes by entropy in nats, which turns the order round: ``Settings.router = "published"``.
 The calibration of ``Recall.confidence`` was fitted on the default system's ranking.
 """
@@ -53,6 +54,8 @@ from mnemic.text.systems.base import Env
 GRAINS = ("session", "turn", "summary", "keywords")
 EDGES = [f"{a}~{b}" for a in GRAINS for b in GRAINS]
 """The kinds of links: the granularity of the later session's node, then of the earlier one's."""
+ROOT = "memgas"
+"""Where the links to the names of all sessions begin."""
 CARDS = (Kind.SUMMARY, Kind.NOTE)
 Doubles = NDArray[np.float64]
 
@@ -66,7 +69,8 @@ class Settings:
     ``sessions`` is how many of the best sessions may bring turns that share no word with the question.
 
     ``sentences`` and ``keywords`` per session where no language model writes them; ``pull`` of the session on its
-    turns; ``longer`` tokens a turn must have to be cut down.
+    turns; ``longer`` tokens a turn must have to be cut down. ``reach`` is how many links away from the seeds the graph
+    is read: what lies further has less than ``damping``^``reach`` of the weight.
     """
 
     candidates: int = 30
@@ -80,6 +84,7 @@ class Settings:
     keywords: int = 10
     pull: float = 0.5
     longer: int = 120
+    reach: int = 1
     depth: int = 300
     exact: int = 2500
 
@@ -124,10 +129,11 @@ class MemGas:
                 batch = self.session(name, names[:place], cards, env)
                 if batch is not None:
                     yield batch
-        left = set(cards) - {home(name) for name in names}
+        known = {link.target for link in env.space.neighbours([ROOT], ["session"]) if link.source == ROOT}
+        left = sorted(known - {home(name) for name in names})
         if left:
-            edges = [link for link in env.space.neighbours(sorted(left), EDGES) if {link.source, link.target} & left]
-            yield Batch(archive=[r.id for name in sorted(left) for r in cards[name].values()], unlink=edges)
+            edges = [*env.space.neighbours(left, EDGES), *(Link(ROOT, name, "session") for name in left)]
+            yield Batch(archive=[r.id for name in left for r in cards.get(name, {}).values()], unlink=edges)
         if str(seq) != job.cursor:
             yield Batch(cursor=str(seq))
 
@@ -178,11 +184,11 @@ class MemGas:
         links = self.associate(name, before, turns, texts, summary, words, env)
         renewed = {(link.target, link.kind) for link in links}
         stale = [link for link in mine if (link.target, link.kind) not in renewed]
-        card = Link(home(name), puts[0].id, "card")
+        place = [Link(ROOT, home(name), "session"), Link(home(name), puts[0].id, "card")]
         unlink = [*stale, *(Link(home(name), record.id, "card") for record in old.values())]
         archive = [record.id for record in old.values()]
         retire = {old[r.fields["grain"]].id: r.id for r in puts if r.fields["grain"] in old}
-        return Batch(puts, retire, (), archive, [*links, card], unlink)
+        return Batch(puts, retire, (), archive, [*links, *place], unlink)
 
     def describe(self, turns: Sequence[Record], texts: Sequence[str], env: Env) -> tuple[str, list[str], list[str]]:
         """Summary, keywords, and the ids of the turns that the extractive summary quotes."""
@@ -238,14 +244,12 @@ class MemGas:
             c = env.space.search(plan)
             bank = self.bank(c, env)
             mask = np.array([other in earlier for other in bank.names], bool)
-            alike = np.where(mask[:, None], bank.alike, 0.0)
-            top = alike.max(axis=0, initial=0.0)
-            flat = (alike / np.where(top > 0, top, 1.0)).ravel()
+            names = [other for other, take in zip(bank.names, mask, strict=True) if take]
+            flat = stretched(bank.alike[mask]).ravel()
             best = np.argsort(-flat, kind="stable")[: self.settings.candidates]
-            best = best[flat[best] > 0]
             for node, take in zip(best, accepted(flat[best]), strict=True):
-                if take:
-                    other, theirs = bank.names[int(node) // len(GRAINS)], GRAINS[int(node) % len(GRAINS)]
+                if take and flat[node] > 0:
+                    other, theirs = names[int(node) // len(GRAINS)], GRAINS[int(node) % len(GRAINS)]
                     links.append(Link(home(name), other, f"{grain}~{theirs}", round(float(flat[node]), 4)))
         return links
 
@@ -353,21 +357,19 @@ class MemGas:
             return np.array([float(grain == router) for grain in GRAINS])
         if router == "equal" or not len(alike):
             return np.full(len(GRAINS), 1 / len(GRAINS))
-        top = alike.max(axis=0, initial=0.0)
         padded = np.zeros((max(sessions, len(alike)), len(GRAINS)))
-        padded[: len(alike)] = alike / np.where(top > 0, top, 1.0)
+        padded[: len(alike)] = stretched(alike)
         return entropy.weights(padded, self.settings.temperature, inverted=router == "published")
 
     def spread(self, bank: Bank, weights: Doubles, env: Env) -> tuple[list[str], Doubles]:
         """The sessions, those reached over links included, and their scores: personalised PageRank from the seeds."""
-        top = bank.alike.max(axis=0, initial=0.0)
-        nodes = (bank.alike / np.where(top > 0, top, 1.0) * weights).clip(0.0).ravel()
+        nodes = (stretched(bank.alike) * weights).clip(0.0).ravel()
         seeds = np.argsort(-nodes, kind="stable")[: self.settings.seeds]
         seeds = seeds[nodes[seeds] > 0]
         names, rows = list(bank.names), {name: i for i, name in enumerate(bank.names)}
         homes = sorted({names[int(node) // len(GRAINS)] for node in seeds})
         sources, targets = [], []
-        for link in env.space.neighbours(homes, EDGES, depth=2) if homes else ():
+        for link in env.space.neighbours(homes, EDGES, depth=self.settings.reach) if homes else ():
             ends = []
             for name, grain in zip((link.source, link.target), link.kind.split("~"), strict=True):
                 if name not in rows:
@@ -412,6 +414,16 @@ class MemGas:
         return [replace(h, n=n) for n, h in enumerate(hits, 1)]
 
 
+def stretched(alike: Doubles) -> Doubles:
+    """Each granularity [n, 4] from 0, its least alike session, to 1, its most alike one; 1 for those all the same."""
+    if not len(alike):
+        return alike
+    low, high = alike.min(axis=0), alike.max(axis=0)
+    low = np.where(high > low, low, 0.0)
+    found: Doubles = np.where(high > 0, (alike - low) / np.where(high > low, high - low, np.maximum(high, 1e-12)), 0.0)
+    return found
+
+
 def sessions_alike(c: Candidates, turns: NDArray[np.bool_], row: Ints, count: int) -> Doubles:
     """Similarity of the query and each session's text [S]."""
     if c.vectors is not None and c.dense is not None:
@@ -421,7 +433,7 @@ def sessions_alike(c: Candidates, turns: NDArray[np.bool_], row: Ints, count: in
         cosine: Doubles = np.maximum(whole @ c.dense / lengths, 0.0)
         return cosine
     if c.sparse is not None:
-        return (c.sparse.sessions @ c.sparse.query).astype(np.float64)
+        return (c.sparse.sessions @ similarity.sharpened(c.sparse, c.count)).astype(np.float64)
     if c.lexical is None or not count:
         return np.zeros(count)
     m = c.lexical

@@ -90,7 +90,7 @@ class Mnemic:
     def understand(self, query: Query, dates: Sequence[datetime], env: Env) -> TimeQuery:
         """The question's time expressions, an anchor event ("the week before the trip") resolved to its date."""
         asked = parse_question(query.text, query.now, dates=dates)
-        if asked.anchor and not asked.ranges and asked.sessions is None:
+        if asked.hard and asked.anchor and not asked.ranges and asked.sessions is None:
             event = self.event(asked.anchor, query, env)
             if event is not None:
                 return anchored(asked, event, query.now)
@@ -145,8 +145,15 @@ class Mnemic:
         )
 
     def cues(self, query: Query, asked: TimeQuery, c: Candidates) -> rank.Cues:
-        ranges = [(r.start, r.end) for r in asked.ranges]
-        return rank.Cues(named(query.text, c.speakers), asked.when, ranges, self.settings.chat)
+        ranges = [(r.start, r.end) for r in asked.ranges if r.start <= query.now]
+        return rank.Cues(
+            speakers=named(query.text, c.speakers),
+            when=asked.when,
+            naming=rank.asks_for_name(query.text),
+            told=rank.asks_what_was_told(query.text),
+            ranges=ranges,
+            chat=self.settings.chat,
+        )
 
     def reflect(self, job: Job, env: Env) -> Iterator[Batch]:
         yield from facts.derive(job, env)

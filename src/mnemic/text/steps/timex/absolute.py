@@ -345,7 +345,8 @@ class Absolute(Reader):
 
 
 _AFTER_DATE = set(
-    "and or to until till through about that which when in with we did do was were you i what how for at please".split()
+    "and or but to until till through about that which when in with we did do was were is you i it he she they what how"
+    " for at please after before because so since if my our his her then just around from by".split()
 )
 _BEFORE_DAY = set(
     "on of since until till before after by from between through around to and for discussed chat talk".split()

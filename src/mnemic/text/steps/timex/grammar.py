@@ -288,7 +288,7 @@ class Grammar(Relative):
         if not found and word in WEEKDAYS:
             found = self._weekday(j, loose, start)
         if not found and word in SEASONS:
-            found = self._season(j, cued or article)
+            found = self._season(j, cued or (article and self._ends(j + 1)))
         if not found and word in HOLIDAY_HEADS:
             found = self._holiday(j)
         if not found:

@@ -204,9 +204,13 @@ class Relative(Absolute):
         j += 1
         if self.words[j : j + 3] == ["and", "a", "half"]:
             amount, j = Quantity(amount.value + 0.5, amount.low + 0.5, amount.high + 0.5), j + 3
+        if self.plans and (self.words[j] == "now" or self.words[i - 1] == "for") and self._lasting(i):
+            return replace(self._around(unit, amount, 0.6), grain="since"), j + (self.words[j] == "now")
         if led:
             timed = self.words[j] == "time"
-            return (self._around(unit, amount.negative(), 0.8), j + timed) if timed or self.plans else None
+            if not timed and (not self.plans or unit in ("hour", "minute")):  # a duration
+                return None
+            return self._around(unit, amount.negative(), 0.8 if timed or self.ahead else 0.5), j + timed
         follows = self.words[j]
         if follows in ("ago", "back") or (follows in _BEFORE | {"previously"} and self._ends(j + 1)):
             return self._ago(i, unit, amount, j + 1)
@@ -218,6 +222,11 @@ class Relative(Absolute):
             return self._around(unit, amount, 0.8), k + 1
         base = self.atom(k, loose=True)
         return (self._counted_from(unit, amount, follows, base[0], i), base[1]) if base else None
+
+    def _lasting(self, i: int) -> bool:
+        """Whether a state that still holds is spoken of before token ``i`` ("I've had them for 3 years")."""
+        near = self.words[max(0, i - 9) : i]
+        return not near or any(w in ("have", "has", "been", "it") or w.endswith("'ve") for w in near)
 
     def _past_relation(self, j: int) -> int:
         """The token after ``before``, ``prior to``, ``leading up to``, ``earlier than`` at ``j``."""

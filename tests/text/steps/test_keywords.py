@@ -1,0 +1,23 @@
+"""Keywords by TF-IDF."""
+
+from __future__ import annotations
+
+from mnemic.text.steps.keywords import keywords
+
+TEXTS = ["The kiln cracked again.", "A cracked kiln ruins the glaze; kilns are dear in 2023."]
+
+
+def test_rare_and_frequent_words_come_first() -> None:
+    assert keywords(TEXTS, {"crack": 1, "kiln": 1, "dear": 40}, 50, 2) == ["kiln", "cracked"]
+    assert keywords(TEXTS, {"crack": 49, "kiln": 1, "again": 45, "ruin": 45, "dear": 45}, 50, 2) == ["kiln", "glaze"]
+
+
+def test_no_stop_words_no_numbers_each_word_once() -> None:
+    found = keywords(TEXTS, {}, 10, 99)
+    assert sorted(found) == ["cracked", "dear", "glaze", "kiln", "ruins"]
+    assert keywords(["it was the 2023"], {}, 10) == []
+    assert keywords([], {}, 0) == []
+
+
+def test_scripts_without_spaces() -> None:
+    assert "猫" in keywords(["猫", "猫"], {}, 3)[0]
