@@ -55,7 +55,7 @@ RELATIONS: dict[str, Relation] = {
         "What kind of animal did {who} keep before the {new}?",
         (
             "The animal I keep now is a {v}, straight from the shelter.",
-            "There is a {v} sleeping on my sofa, I adopted it today.",
+            "A {v} sleeps on my sofa, I adopted it today.",
         ),
         "ferret, greyhound, parrot, tortoise, hamster, tabby cat, poodle, rabbit",
     ),
@@ -229,3 +229,28 @@ def needle(name: str, rng: random.Random, *, depth: float, size: int = 300) -> C
         meta={"depth": depth},
     )
     return Case(name, turns, [question])
+
+
+def updates(rng: random.Random, times: int, *, between: int = 6) -> tuple[list[Turn], str]:
+    """A stream in which one thing changes ``times`` times amid small talk, and the question for its present value.
+
+    Turns that state a value have it in ``meta["value"]``.
+    """
+    ours, theirs = rng.sample(NAMES, 2)
+    relation = RELATIONS[rng.choice(sorted(RELATIONS))]
+    said: list[tuple[str, str, str]] = []
+    for value in rng.sample(relation.values, times):
+        said += [(rng.choice((ours, theirs)), text, "") for text in chatter(rng, between)]
+        said.append((ours, rng.choice(relation.say).format(v=value), value))
+    turns = [
+        Turn(
+            text,
+            speaker=speaker,
+            at=START + timedelta(days=3 * (n // (between + 1)), minutes=n),
+            session=f"session {n // (between + 1) + 1}",
+            id=f"t{n}",
+            meta={"value": value} if value else {},
+        )
+        for n, (speaker, text, value) in enumerate(said)
+    ]
+    return turns, relation.ask.format(who=ours)

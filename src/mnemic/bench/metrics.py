@@ -206,6 +206,27 @@ def resampled(
     return _percentiles(kept, level)
 
 
+def unpaired(
+    ours: Sequence[float], theirs: Sequence[float], *, seed: int = 0, resamples: int = RESAMPLES, level: float = 0.95
+) -> tuple[float, float, float]:
+    """Difference of the means of two independent samples, and its bootstrap interval (each resampled by itself)."""
+    a, b = np.asarray(ours, float), np.asarray(theirs, float)
+    gaps = _means(a, None, seed, resamples) - _means(b, None, seed + 1, resamples)
+    return mean(a.tolist()) - mean(b.tolist()), *_percentiles(gaps, level)
+
+
+def percentile_interval(
+    values: Sequence[float], q: float, *, seed: int = 0, resamples: int = RESAMPLES, level: float = 0.95
+) -> tuple[float, float]:
+    """Bootstrap interval of the ``q``-th percentile."""
+    if not len(values):
+        return math.nan, math.nan
+    rng = np.random.default_rng(seed)
+    numbers = np.asarray(values, float)
+    found = [np.percentile(rng.choice(numbers, len(numbers)), q) for _ in range(resamples)]
+    return _percentiles(np.asarray(found), level)
+
+
 def percentile(values: Sequence[float], q: float) -> float:
     """The ``q``-th percentile (0 to 100), linearly interpolated; NaN of nothing."""
     return float(np.percentile(np.asarray(values, float), q)) if len(values) else math.nan

@@ -85,11 +85,11 @@ def _section(result: Result) -> str:
     names = _headline(result)
     head = ["system", *names, "p50 / p95 ms"]
     rows = [[s["label"], *(_cell(s, name) for name in names), _latency(s)] for s in systems]
-    parts = [f"## {suite['name']}", f"{suite['about'][:1].upper()}{suite['about'][1:]}.", _table(head, rows)]
+    parts = [f"## {suite['name']}", f"{suite['about'][:1].upper()}{suite['about'][1:]}.", table(head, rows)]
     kinds = groups(result, names[0]) if names else []
     if kinds:
         rows = [[s["label"], *(_cell(s, names[0], kind) for kind in kinds)] for s in systems]
-        parts += [f"{names[0]} by type of question:", _table(["system", *kinds], rows)]
+        parts += [f"{names[0]} by type of question:", table(["system", *kinds], rows)]
     compared = [(s["label"], difference(s, systems[0])) for s in systems[1:]]
     told = [f"{label} {_signed(d)}" for label, d in compared if d]
     if told:
@@ -134,7 +134,8 @@ def _signed(gap: tuple[float, float, float]) -> str:
     return f"{value:+.1f} [{low:+.1f}, {high:+.1f}]"
 
 
-def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """A Markdown table."""
     lines = ["| " + " | ".join(cells) + " |" for cells in (head, ["---"] * len(head), *rows)]
     return "\n".join(lines)
 

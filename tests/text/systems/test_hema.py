@@ -208,6 +208,24 @@ def test_an_erased_compact_memory_is_made_again() -> None:
         assert picture(memory) == before
 
 
+def test_when_all_that_quotes_a_turn_is_erased_with_it_the_rest_is_told_anew() -> None:
+    with opened(Hema(SMALL)) as memory:
+        memory.remember(topical(35))
+        memory.reflect()
+        gone = summaries(memory, "block")[1].sources[0]
+        quoting = [r.id for r in summaries(memory) if gone in r.sources]
+        faded = archived(memory)
+        memory.space.purge([gone, *quoting])
+        memory.reflect()
+        memory.reflect()
+        assert archived(memory) == faded - {gone}
+        active = [r for r in summaries(memory) if r.state == State.ACTIVE]
+        assert {r.fields["level"] for r in active} == {"compact", "gist", "block"}
+        assert len({r.fields["origin"] for r in active}) == 1
+        number = topical(35)[int(gone[1:])].text.split(" concerns")[0]
+        assert all(number + " " not in str(line) for line in memory.export())
+
+
 def test_secrets_stay_out_of_summaries() -> None:
     with opened(Hema(SMALL)) as memory:
         memory.remember("My password is tr0ub4dor&3 for the garden gate, the greenhouse and the compost shed.")

@@ -132,16 +132,22 @@ class Hema:
             turns, _ = env.space.scan(wanted, str(state.position), every - state.turns % every)
             if not turns:
                 return
-            batch, state = self.advance(state, turns, env)
+            batch, state = self.advance(state, turns, int(job.cursor or 0), env)
             yield batch
 
-    def advance(self, state: Progress, turns: Sequence[Record], env: Env) -> tuple[Batch, Progress]:
-        """The batch that brings the memories from ``state`` past ``turns``, and the state after it."""
+    def advance(self, state: Progress, turns: Sequence[Record], seen: int, env: Env) -> tuple[Batch, Progress]:
+        """The batch that brings the memories from ``state`` past ``turns``, and the state after it. Turns up to the
+        position ``seen`` went through this before; what was to be forgotten then is not made more by telling them anew.
+        """
         reached = state.turns + len(turns)
         boundary = reached % self.settings.every == 0
         summary = self.fold(state, [t for t in turns if t.state in _LIVING], env)
         since = state.since or turns[0].recorded
-        forgotten = self.fade(turns[-1].position, reached - state.faded, since, env) if boundary else []
+        forgotten = (
+            self.fade(turns[-1].position, reached - state.faded, since, env)
+            if boundary and turns[-1].position > seen
+            else []
+        )
         recent = (*state.recent, *(turn.id for turn in turns))[-self.settings.tail :] if self.settings.tail else ()
         after = replace(
             state,
@@ -151,12 +157,7 @@ class Hema:
             since=None if boundary else since,
             recent=recent,
         )
-        compact = record("compact", after, summary, turns[-1])
-        puts, retire = [compact], {}
-        links, unlink = [Link(ANCHOR, compact.id, "compact")], []
-        if state.compact is not None:
-            retire[state.compact.id] = compact.id
-            unlink.append(Link(ANCHOR, state.compact.id, "compact"))
+        puts, retire = [], {}
         if boundary and self.settings.two_levels and summary.text:
             block = record("block", after, summary, turns[-1])
             blocks = (*state.blocks, block)
@@ -164,13 +165,18 @@ class Hema:
             gist = record("gist", after, self.condense(blocks, long, state.gist, env), turns[-1])
             after = replace(after, gist=gist, blocks=blocks, long=long)
             puts += [block, gist]
-            links.append(Link(ANCHOR, gist.id, "gist"))
-            if state.gist is not None:
-                retire[state.gist.id] = gist.id
-                unlink.append(Link(ANCHOR, state.gist.id, "gist"))
+        compact = record("compact", after, summary, turns[-1])
+        after = replace(after, compact=compact, summary=summary, stale=())
+        puts.append(compact)
+        links, unlink = [], []
+        for level, old, new in (("compact", state.compact, compact), ("gist", state.gist, after.gist)):
+            if new is not None and new is not old:
+                links.append(Link(ANCHOR, new.id, level))
+                if old is not None:
+                    retire[old.id] = new.id
+                    unlink.append(Link(ANCHOR, old.id, level))
         archive = [*forgotten, *state.stale, *retire]  # what was superseded must not be in the way of what counts
-        batch = Batch(puts, retire, (), archive, links, unlink, cursor=str(after.position))
-        return batch, replace(after, compact=compact, summary=summary, stale=())
+        return Batch(puts, retire, (), archive, links, unlink, cursor=str(max(seen, after.position))), after
 
     def fold(self, state: Progress, turns: Sequence[Record], env: Env) -> Summary:
         """S after ``turns``: their sentences against those of S before; or what the language model makes of both."""
@@ -227,7 +233,7 @@ class Hema:
         return least_salient(memories(), count, scale=s.scale, decay=s.decay, bonus=s.bonus, inverted=s.printed_sign)
 
     def resume(self, env: Env) -> Progress:
-        """Where the last committed batch stopped. Without a compact record everything begins anew."""
+        """Where the last committed batch stopped. Where a record of it is missing, everything begins anew."""
         current = compacts(env)
         compact = current.get("compact")
         blocks: list[Record] = []
@@ -237,12 +243,15 @@ class Hema:
             blocks += [r for r in page if r.fields.get("level") == "block" and r.state == State.ACTIVE]
             if cursor is None:
                 break
-        if compact is None:
+        whole = (
+            compact is not None and int(compact.fields["blocks"]) == len(blocks) and ("gist" in current) >= bool(blocks)
+        )
+        if compact is None or not whole:
             stale = tuple(sorted(r.id for r in (*blocks, *current.values())))
-            return Progress(origin=digest(stale) if stale else "", stale=stale)
+            faded = max((int(r.fields["faded"]) for r in (*blocks, *current.values())), default=0)
+            return Progress(faded=faded, origin=digest(stale) if stale else "", stale=stale)
         told_so_far = compact.fields
         since = told_so_far["since"]
-        blocks = [b for b in blocks if b.fields["origin"] == told_so_far["origin"]]
         return Progress(
             turns=int(told_so_far["turns"]),
             position=int(told_so_far["position"]),
@@ -371,6 +380,7 @@ def record(level: str, state: Progress, summary: Summary, last: Record) -> Recor
         "since": None if state.since is None else state.since.isoformat(),
         "recent": list(state.recent),
         "origin": state.origin,
+        "blocks": len(state.blocks),
         "sentences": [sentence.packed() for sentence in summary.sentences],
     }
     at = "" if last.at is None else str(to_micros(last.at))
