@@ -12,9 +12,10 @@ The streams are generated (:mod:`mnemic.bench.generate`); scores of real benchma
 from __future__ import annotations
 
 import random
+import re
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 from mnemic.bench import generate, machine, metrics, report
@@ -23,8 +24,8 @@ from mnemic.bench.run import Settings, play
 from mnemic.bench.suite import Case, Item, Score, recall_at, refusal, tabulate
 from mnemic.bench.suites.generated import Generated, newest_first
 from mnemic.text.encode.lexical import tokens
-from mnemic.text.language.answer import extract
 from mnemic.text.memory import Memory
+from mnemic.text.record import Record
 from mnemic.text.store.base import key_text
 
 DEPTHS = 11
@@ -33,6 +34,9 @@ SUPPORTED = 0.8
 MIDDLE = (0.3, 0.7)
 """Depths that count as the middle of a haystack."""
 ABSENT = "no retrieval: needs a language model, not measured"
+
+
+_NUMBER = re.compile(r"\[\d+(?:, *\d+)*\]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +72,10 @@ class Card:
             parts += [f"## {panel.name} ({panel.regime})", *([panel.note] if panel.note else []), table]
         parts.append(f"Regime without retrieval: {ABSENT.partition(': ')[2]}.")
         told = self.conditions
-        parts.append(f"Seed {self.seed}; {told['machine']['processor']}; Mnemic {told['versions']['mnemic']}.")
+        reflected = ", after reflecting" if self.about["reflected"] else ""
+        parts.append(
+            f"Seed {self.seed}{reflected}; {told['machine']['processor']}; Mnemic {told['versions']['mnemic']}."
+        )
         return "\n\n".join(parts) + "\n"
 
 
@@ -77,15 +84,20 @@ def card(
     *,
     seed: int = 0,
     rounds: int = 5,
+    reflect: bool = False,
     results: Sequence[report.Result] = (),
     progress: Callable[[str], None] | None = None,
 ) -> Card:
-    """Measure ``spec``. ``rounds`` scales every stream; ``results`` are result files whose headline is quoted."""
+    """Measure ``spec``. ``rounds`` scales every stream; with ``reflect`` the system reflects after every write.
+
+    ``results`` are result files whose headline scores of this system are quoted.
+    """
     subject = contender(spec)
+    settings = Settings(seed=seed, reflect=reflect)
     steps: list[Callable[[], Iterable[Panel]]] = [
-        lambda: _questions(subject, seed, rounds),
-        lambda: [_position(subject, seed, rounds)],
-        lambda: [_live(subject, seed, rounds)],
+        lambda: _questions(subject, settings, rounds),
+        lambda: [_position(subject, settings, rounds)],
+        lambda: [_live(subject, settings, rounds)],
         lambda: _quoted(subject.label, results),
     ]
     panels: list[Panel] = []
@@ -95,24 +107,27 @@ def card(
             if progress:
                 progress(panel.name)
     conditions = {"machine": machine.describe(), "versions": machine.versions(), "load": machine.load()}
-    return Card(subject.label, subject.about, seed, panels, conditions)
+    about = {**subject.about, "reflected": reflect}
+    return Card(subject.label, about, seed, panels, conditions)
 
 
-def _questions(subject: Contender, seed: int, rounds: int) -> Iterable[Panel]:
+def _questions(subject: Contender, settings: Settings, rounds: int) -> Iterable[Panel]:
     """Correctness, faithfulness, timeliness, refusal and cost, all on the same conversations."""
     suite = Generated()
-    cases = [generate.conversation(f"conversation {n}", random.Random(f"{seed}:{n}")) for n in range(2 * rounds)]
-    played = [play(suite, subject, case, Settings(seed=seed)) for case in cases]
+    cases = [
+        generate.conversation(f"conversation {n}", random.Random(f"{settings.seed}:{n}")) for n in range(2 * rounds)
+    ]
+    played = [play(suite, subject, case, settings) for case in cases]
     items = [item for found, _ in played for item in found]
     known = [item for item in items if item.question.answerable]
     yield Panel("Correctness", "offline", tabulate(known, {"recall@1": recall_at(1), "recall@5": recall_at(5)}))
-    cited = [score for case in cases[:rounds] for score in _citations(subject, case)]
+    cited = [score for case in cases[:rounds] for score in _citations(subject, case, settings.reflect)]
     if cited:
         note = (
-            "Answers quoted without a language model. A sentence is supported when the turns it cites hold "
+            "A sentence is supported when the turns it cites hold "
             f"{100 * SUPPORTED:.0f} % of its content words; a citation is right when it is evidence of the question."
         )
-        yield Panel("Faithfulness of citations", "offline", _faithful(cited, seed), note)
+        yield Panel("Faithfulness of citations", "offline", _faithful(cited, settings.seed), note)
     yield Panel(
         "Timeliness",
         "offline",
@@ -146,17 +161,18 @@ class _Cited:
     right: float
 
 
-def _citations(subject: Contender, case: Case) -> list[_Cited]:
+def _citations(subject: Contender, case: Case, reflect: bool) -> list[_Cited]:
     """The answers to the answerable questions of ``case``, taken apart."""
     memory = subject.open()
     try:
         memory.remember(list(case.turns))
         if not isinstance(memory, Memory):
             return []
+        if reflect:
+            memory.reflect()
         found = []
         for question in case.questions:
-            now = case.turns[-1].at
-            answer = extract(question.text, memory.recall(question.text, k=10, now=now), now)
+            answer = memory.ask(question.text, k=10, now=case.turns[-1].at)
             if not question.answerable or not answer.sentences:
                 continue
             cited = [sentence for sentence in answer.sentences if sentence.sources]
@@ -176,9 +192,19 @@ def _citations(subject: Contender, case: Case) -> list[_Cited]:
 
 
 def _supported(memory: Memory, sentence: str, sources: Sequence[str]) -> bool:
-    claimed = set(tokens(sentence))
-    held = {stem for record in memory.get(list(sources)) for stem in tokens(key_text(record))}
+    """Whether the cited records hold the sentence's words; their dates and speakers count as theirs."""
+    claimed = set(tokens(_NUMBER.sub("", sentence)))
+    records = memory.get(list(sources))
+    told = [f"{key_text(record)} {_date(record)}" for record in records]
+    held = {stem for text in told for stem in tokens(text)}
     return not claimed or len(claimed & held) / len(claimed) >= SUPPORTED
+
+
+_FAITHFUL = {"sentences cited": "covered", "sentences supported": "supported", "citations right": "right"}
+
+
+def _date(record: Record) -> str:
+    return f"{record.at.day} {record.at:%B %Y}" if record.at else ""
 
 
 def _faithful(cited: Sequence[_Cited], seed: int) -> list[Score]:
@@ -193,21 +219,21 @@ def _faithful(cited: Sequence[_Cited], seed: int) -> list[Score]:
     ]
 
 
-def _position(subject: Contender, seed: int, rounds: int) -> Panel:
+def _position(subject: Contender, settings: Settings, rounds: int) -> Panel:
     """Whether a fact is found wherever it stands in a long conversation."""
     suite = Generated()
     items: list[Item] = []
     for step in range(DEPTHS):
         depth = step / (DEPTHS - 1)
         for n in range(rounds):
-            case = generate.needle(f"{depth:.1f}/{n}", random.Random(f"{seed}:{step}:{n}"), depth=depth)
-            items += play(suite, subject, case, Settings(seed=seed, k=10))[0]
+            case = generate.needle(f"{depth:.1f}/{n}", random.Random(f"{settings.seed}:{step}:{n}"), depth=depth)
+            items += play(suite, subject, case, replace(settings, k=10))[0]
 
     def at(item: Item) -> list[str]:
         return [f"depth {item.question.meta['depth']:.1f}"]
 
-    scores = tabulate(items, {"recall@1": recall_at(1)}, groups=at, seed=seed)
-    drop, low, high = metrics.unpaired(*_split(items), seed=seed)
+    scores = tabulate(items, {"recall@1": recall_at(1)}, groups=at, seed=settings.seed)
+    drop, low, high = metrics.unpaired(*_split(items), seed=settings.seed)
     scores.append(Score("drop in the middle", "all", drop, len(items), (low, high)))
     return Panel("Position", "offline", scores, "One fact in 300 turns of small talk; depth 0 is oldest.")
 
@@ -222,14 +248,14 @@ def _split(items: Sequence[Item]) -> tuple[list[float], list[float]]:
     return outer, inner
 
 
-def _live(subject: Contender, seed: int, rounds: int) -> Panel:
+def _live(subject: Contender, settings: Settings, rounds: int) -> Panel:
     """Updates arriving one by one, the question asked after each: is the newest value first, at once?"""
     fresh: list[float] = []
     stale: list[float] = []
     waits: list[float] = []
     cases: list[str] = []
     for n in range(4 * rounds):
-        rng = random.Random(f"{seed}:live:{n}")
+        rng = random.Random(f"{settings.seed}:live:{n}")
         memory: Subject = subject.open()
         try:
             turns, question = generate.updates(rng, 5)
@@ -237,6 +263,8 @@ def _live(subject: Contender, seed: int, rounds: int) -> Panel:
             for turn in turns:
                 began = time.perf_counter()
                 memory.remember([turn])
+                if settings.reflect and isinstance(memory, Memory):
+                    memory.reflect()
                 if not turn.meta.get("value"):
                     continue
                 found = memory.recall(question, k=20, now=turn.at)
@@ -251,8 +279,8 @@ def _live(subject: Contender, seed: int, rounds: int) -> Panel:
         finally:
             memory.close()
     scores = [
-        _mean("newest first", "all", fresh, cases, seed),
-        _mean("outdated first", "all", stale, cases, seed),
+        _mean("newest first", "all", fresh, cases, settings.seed),
+        _mean("outdated first", "all", stale, cases, settings.seed),
         _cost("write and read again, ms p50", waits),
     ]
     note = "Asked as soon as each update is written. What is missing to 100 is values that were not found at all."

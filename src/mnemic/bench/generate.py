@@ -41,7 +41,7 @@ RELATIONS: dict[str, Relation] = {
     "home": Relation(
         "Which town does {who} live in now?",
         "Which town did {who} live in before {new}?",
-        ("We moved: the town I live in is {v} now.", "We found a flat in {v}, so that is home from today."),
+        ("I live in {v} now, the town is lovely.", "We found a flat in {v}, so that is home from today."),
         "Lisbon, Tampere, Ghent, Trieste, Cork, Malmo, Porto, Graz",
     ),
     "job": Relation(
@@ -54,7 +54,7 @@ RELATIONS: dict[str, Relation] = {
         "What kind of animal does {who} keep now?",
         "What kind of animal did {who} keep before the {new}?",
         (
-            "The animal I keep now is a {v}, straight from the shelter.",
+            "I keep a {v} now, such a gentle animal.",
             "A {v} sleeps on my sofa, I adopted it today.",
         ),
         "ferret, greyhound, parrot, tortoise, hamster, tabby cat, poodle, rabbit",
@@ -62,19 +62,19 @@ RELATIONS: dict[str, Relation] = {
     "music": Relation(
         "Which instrument is {who} learning now?",
         "Which instrument was {who} learning before the {new}?",
-        ("I am learning a new instrument, the {v}.", "My neighbours suffer: an hour of {v} every night."),
+        ("I am learning the {v} now, what an instrument!", "My neighbours suffer: an hour of {v} every night."),
         "cello, accordion, oboe, banjo, harp, trombone, mandolin, clarinet",
     ),
     "sport": Relation(
         "Which sport does {who} practise now?",
         "Which sport did {who} practise before {new}?",
-        ("The sport I practise now is {v} and my legs hurt already.", "Every Thursday I go to {v} now."),
+        ("I practise {v} now, a sport that hurts.", "Every Thursday I go to {v} now."),
         "fencing, rowing, curling, judo, badminton, bouldering, archery, handball",
     ),
     "car": Relation(
         "Which vehicle does {who} drive now?",
         "Which vehicle did {who} drive before the {new}?",
-        ("I drive a new vehicle: a {v}, straight from the dealer.", "I bought a second-hand {v}, it only squeaks."),
+        ("I drive a {v} now, the oddest vehicle in our street.", "I bought a second-hand {v}, it only squeaks."),
         "camper van, scooter, station wagon, pickup, electric hatchback, cargo bike, convertible, minibus",
     ),
 }

@@ -133,7 +133,9 @@ class Suite(Protocol):
     name: str
     about: str
     licence: str
-    headline: tuple[str, ...]
+
+    @property
+    def headline(self) -> tuple[str, ...]: ...
 
     def load(self, data: Path | None, *, limit: int | None, seed: int) -> Data:
         """The cases. ``limit`` keeps the first so many cases. Raises InputError where ``data`` lacks the files."""

@@ -110,6 +110,7 @@ def card(
     ] = None,
     out: Annotated[Path | None, typer.Option("--json", help="Write the card here.")] = None,
     rounds: Annotated[int, typer.Option("--rounds", help="How much to measure; intervals shrink with it.", min=1)] = 5,
+    reflect: Annotated[bool, typer.Option("--reflect", help="Let the system reflect after every write.")] = False,
     seed: Seed = 0,
 ) -> None:
     """The evaluation card: correctness, citations, position, timeliness, refusal, cost."""
@@ -118,6 +119,7 @@ def card(
             system,
             seed=seed,
             rounds=rounds,
+            reflect=reflect,
             results=load(results or []),
             progress=lambda name: status.update(f"measured: {name}"),
         )

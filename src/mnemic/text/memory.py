@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import random
+import re
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -30,9 +31,12 @@ PAUSE = timedelta(minutes=30)
 """A turn said later than this after the one before begins a new session, where the caller names none."""
 
 
+_UNNAMED = re.compile(r"\d{1,4}-\d\d-\d\dT\d\d:\d\d:\d\d")
+
+
 @dataclass(frozen=True, slots=True)
 class Preview:
-    """What ``forget`` would take away: the records named, and those derived from nothing else."""
+    """What ``forget`` would take away: the records named, and those derived from nothing else. Secrets are masked."""
 
     named: tuple[Record, ...]
     derived: tuple[Record, ...]
@@ -93,10 +97,15 @@ class Memory:
         one after half an hour of silence. Raises :class:`InputError` and :class:`ConflictError`; then nothing was
         stored.
         """
+        if not isinstance(what, Iterable | Turn):
+            raise InputError(f"cannot remember a {type(what).__name__}: give a string, a Turn, a dict or several of them")
         several = [what] if isinstance(what, str | Turn | Mapping) else list(what)
         batch, named = self._batch(several, Turn("", speaker, to_datetime(at), session, role, meta=meta or {}))
         receipt = self.space.write(batch, op="remember", idempotency_key=idempotency_key)
-        return replace(receipt, ids=tuple(id for id in receipt.ids if id in named))
+        ids = [id for id in receipt.ids if id in named]
+        if not ids and receipt.ids:  # the receipt of an earlier call with this idempotency key
+            ids = [record.id for record in self.space.get(receipt.ids) if record.kind == Kind.TURN]
+        return replace(receipt, ids=tuple(ids))
 
     def ingest(
         self,
@@ -141,7 +150,9 @@ class Memory:
 
     def _record(self, given: str | Turn | Mapping[str, Any], default: Turn, place: int) -> Record:
         turn = _turn(given, place)
-        text = _clean(turn.text, f"turn {place + 1}")
+        if turn.meta is not None and not isinstance(turn.meta, Mapping):
+            raise InputError(f"the meta of turn {place + 1} must be a dict, not {type(turn.meta).__name__}")
+        text = _clean(turn.text or "", f"turn {place + 1}")
         caption = _clean(turn.caption, f"the caption of turn {place + 1}") if turn.caption else None
         if not text.strip() and not caption:
             raise InputError(f"turn {place + 1} has no text: there is nothing to remember")
@@ -151,16 +162,16 @@ class Memory:
             )
         at = to_datetime(turn.at) or default.at or self.clock()
         return Record(
-            id=turn.id or new_id(),
+            id=_clean(turn.id or "", "the id") or new_id(),
             kind=Kind.TURN,
             text=text,
             at=at,
             valid=Interval(at, None),
-            speaker=_clean(turn.speaker or default.speaker, "the speaker") or None,
-            role=turn.role or default.role,
-            session=_clean(turn.session or default.session, "the session") or None,
+            speaker=_clean(turn.speaker or default.speaker or "", "the speaker") or None,
+            role=_clean(turn.role or default.role or "", "the role") or None,
+            session=_clean(turn.session or default.session or "", "the session") or None,
             caption=caption,
-            meta={**default.meta, **turn.meta},
+            meta={**default.meta, **(turn.meta or {})},
             secrets=tuple(secrets.find(text)),
         )
 
@@ -169,12 +180,28 @@ class Memory:
         placed = []
         for record in records:
             if record.session is None and record.at is not None:
-                if self._last is None or not timedelta() <= record.at - self._last[0] <= PAUSE:
-                    self._last = (record.at, f"{record.at:%Y-%m-%dT%H:%M:%S}")
-                self._last = (record.at, self._last[1])
-                record = replace(record, session=self._last[1])
+                last = self._last or self._running(record.at)
+                if last is None or not timedelta() <= record.at - last[0] <= PAUSE:
+                    last = (record.at, f"{record.at:%Y-%m-%dT%H:%M:%S}")
+                self._last = (record.at, last[1])
+                record = replace(record, session=last[1])
             placed.append(record)
         return placed
+
+    def _running(self, at: datetime) -> tuple[datetime, str] | None:
+        """The last turn of the session that was running at ``at`` and had no name but its time: the space may have
+        been opened before, as for every call of the command line."""
+        wall = at.replace(tzinfo=None)
+        since, until = at - min(PAUSE, wall - datetime.min), at + min(timedelta.resolution, datetime.max - wall)
+        found: tuple[datetime, str] | None = None
+        cursor: str | None = None
+        while True:
+            page, cursor = self.space.scan(Filter(kinds=[Kind.TURN], since=since, until=until), cursor)
+            for turn in page:
+                if turn.at is not None and turn.session is not None and _UNNAMED.fullmatch(turn.session):
+                    found = (turn.at, turn.session) if found is None or turn.at >= found[0] else found
+            if cursor is None:
+                return found
 
     def revise(self, id: str, text: str, *, at: datetime | str | None = None) -> Receipt:
         """Replace what ``id`` says by ``text``; the old version stays readable with ``as_of`` and in ``history``.
@@ -213,7 +240,7 @@ class Memory:
         named = self._named(what)
         gone = Preview(tuple(named), tuple(self._derived(named)))
         if preview:
-            return gone
+            return Preview(tuple(map(masked, gone.named)), tuple(map(masked, gone.derived)))
         ids = [record.id for record in (*gone.named, *gone.derived)]
         if erase:
             return self.space.purge(ids)
@@ -221,7 +248,7 @@ class Memory:
 
     def _named(self, what: str | Sequence[str]) -> list[Record]:
         if not isinstance(what, str):
-            found = self.space.get(list(what))
+            found = self.space.get(list(dict.fromkeys(what)))
             missing = set(what) - {record.id for record in found}
             if missing:
                 raise NotFoundError(f"no memory has the id {min(missing)!r}: nothing was forgotten")
@@ -265,7 +292,7 @@ class Memory:
         as_of: datetime | str | None = None,
         filter: Filter | None = None,
     ) -> Recall:
-        """The ``k`` records that answer ``query`` best, cited, with a calibrated confidence.
+        """The ``k`` records that answer ``query`` best, cited, with a calibrated confidence. Secrets are masked.
 
         ``budget`` bounds ``Recall.text`` in tokens. Relative dates in the query count from ``now``. ``valid_at``
         asks about a moment of the world, ``as_of`` for the answer the store would have given then.
@@ -285,7 +312,7 @@ class Memory:
         )
         found = self.system.read(asked, self.env)
         self.space.log_use(found.used)
-        return found
+        return replace(found, hits=tuple(replace(hit, record=masked(hit.record)) for hit in found.hits))
 
     def ask(self, question: str, **options: Any) -> Answer:
         """An answer with citations: by the language model if one is configured, else the best sentences, cited.
@@ -380,10 +407,8 @@ def _masked_item(item: Mapping[str, Any]) -> dict[str, Any]:
     return {**item, "text": secrets.mask(item["text"], spans), "secrets": "[]"} if spans else dict(item)
 
 
-def _clean(text: str | None, what: str) -> str:
+def _clean(text: str, what: str) -> str:
     """``text`` as it can be stored: lone surrogates, which are no characters, become U+FFFD."""
-    if text is None:
-        return ""
     if not isinstance(text, str):
         raise InputError(f"{what} must be a string, not {type(text).__name__}")
     return text if text.isascii() else text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")

@@ -13,7 +13,7 @@ from typing import Any
 from urllib.parse import unquote
 
 from mnemic import models
-from mnemic.errors import ConflictError, InputError, NotFoundError
+from mnemic.errors import ConflictError, InputError, NotFoundError, StoreError
 from mnemic.text import encode, systems
 from mnemic.text.encode.base import DenseEncoder, SparseEncoder
 from mnemic.text.language.base import Language
@@ -25,6 +25,8 @@ from mnemic.text.systems.base import System
 
 SUFFIX = ".db"
 _SAFE = frozenset("abcdefghijklmnopqrstuvwxyz0123456789-_")
+_RESERVED = frozenset(["con", "prn", "aux", "nul", *(f"{port}{n}" for port in ("com", "lpt") for n in range(10))])
+"""Names of devices on Windows, with any suffix."""
 DEFAULT_ENCODER = "splade-tiny"
 _log = logging.getLogger("mnemic")
 _told = False
@@ -166,7 +168,8 @@ def rebuild(
 ) -> dict[str, Any]:
     """Give an existing space another system or other encoders: everything is derived again from its turns.
 
-    ``encoders="auto"`` keeps those it has. The turns are not touched. Interrupted, it can be run again.
+    ``encoders="auto"`` keeps those it has; a space without any gets the default encoder if that is installed. The
+    turns are not touched. Interrupted, it can be run again.
     """
     file = locate(path, space, make=False)
     opened = SqliteSpace(str(file), Encoders(), name=space)
@@ -198,18 +201,23 @@ def locate(path: str | Path, space: str, *, make: bool | None) -> Path | str:
     if str(path) == ":memory:":
         return ":memory:"
     path = Path(path).expanduser()
-    if path.suffix == SUFFIX:
-        if space != "default":
-            raise InputError(f"{path} is one space: to hold {space!r} beside others, give a folder")
-        folder, file = path.parent, path
-    else:
-        if path.is_file():
+    one = path.suffix == SUFFIX
+    if one and space != "default":
+        raise InputError(f"{path} is one space: to hold {space!r} beside others, give a folder")
+    file = path if one else path / (file_name(space) + SUFFIX)
+    try:
+        if not one and path.is_file():
             raise InputError(f"{path} is a file: a store is a folder, or a file that ends in {SUFFIX}")
-        folder, file = path, path / (file_name(space) + SUFFIX)
-    if make:
-        folder.mkdir(parents=True, exist_ok=True)
-    elif make is False and not file.exists():
-        raise NotFoundError(f"there is no space {space!r} at {path}: check the path, or open it for writing")
+        if make:
+            file.parent.mkdir(parents=True, exist_ok=True)
+        elif make is False and not file.exists():
+            raise NotFoundError(f"there is no space {space!r} at {path}: check the path, or open it for writing")
+    except OSError as error:
+        raise StoreError(f"cannot use {str(path)!r} ({error}): choose another path") from error
+    except ValueError as error:
+        if isinstance(error, InputError):
+            raise
+        raise InputError(f"{str(path)!r} is no path: {error}") from error
     return file
 
 
@@ -219,6 +227,8 @@ def file_name(space: str) -> str:
         raise InputError("a space needs a name")
     whole = space.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
     safe = "".join(c if c in _SAFE else "".join(f"%{byte:02X}" for byte in c.encode()) for c in whole)
+    if safe in _RESERVED:
+        safe = f"%{ord(safe[0]):02X}{safe[1:]}"
     if len(safe) > 180:  # the name itself is kept inside the file
         safe = safe[:140] + "%%" + blake2b(whole.encode(), digest_size=12).hexdigest()
     return safe

@@ -115,7 +115,6 @@ class Candidates:
     words: Floats
     names: NDArray[np.int8]
     reaction: Bools
-    picture: Bools
     at: NDArray[np.float64]
     session_at: NDArray[np.float64]
     session_length: Floats

@@ -49,7 +49,6 @@ def row(id: str, tokens: tuple[str, ...] = ("tea",), **more: Any) -> Row:
         "words": 3,
         "names": 1,
         "reaction": False,
-        "picture": False,
     }
     counts = [Counter(text.split()) for text in tokens]
     terms = [np.array(sorted(WORDS.index(w) for w in c), np.int32) for c in counts]

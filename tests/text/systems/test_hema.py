@@ -60,7 +60,8 @@ def test_the_running_summary_is_bounded_cited_and_recent() -> None:
         assert len(stored) == len(compact.sources) > 0
         for text, _, source, _ in compact.fields["sentences"]:
             assert text in stored[source].text
-        assert all(s.fields["level"] == "block" or s.state != State.ACTIVE for s in summaries(memory)[:-2])
+        active = [r.fields["level"] for r in summaries(memory) if r.state == State.ACTIVE]
+        assert sorted(active) == ["block"] * 5 + ["compact", "gist"]
 
 
 def test_every_hundredth_turn_makes_a_block_and_one_gist() -> None:
@@ -296,6 +297,19 @@ def test_use_long_ago_protects_no_more(clock) -> None:  # type: ignore[no-untype
             memory.reflect()
             clock.forward(days=1)
         assert "t0" in archived(memory)
+
+
+def test_use_in_the_running_hundred_protects_wherever_reflecting_was_interrupted(clock) -> None:  # type: ignore[no-untyped-def]
+    with opened(Hema(SMALL), clock=clock) as memory:
+        turns = topical(20)
+        memory.remember(turns[:15])
+        memory.reflect()
+        clock.forward(hours=1)
+        assert memory.recall(turns[0].text, k=1).used == ("t0",)
+        clock.forward(hours=1)
+        memory.remember(turns[15:])
+        memory.reflect()
+        assert archived(memory) == {"t1"}
 
 
 def recall_at_10(memory: Memory) -> float:

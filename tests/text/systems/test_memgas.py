@@ -19,7 +19,7 @@ import pytest
 from scenes import HOSTILE, START, Scripted, opened, picture, reflect_until, topical
 
 from mnemic import Filter, Kind, Turn, demo
-from mnemic.errors import LanguageError
+from mnemic.errors import InputError, LanguageError
 from mnemic.text.encode.base import Floats
 from mnemic.text.encode.lexical import tokens
 from mnemic.text.memory import Memory
@@ -265,6 +265,11 @@ def test_a_space_with_a_learned_sparse_encoder(splade) -> None:  # type: ignore[
         found = memory.recall("Which pet do they have?", k=3)
         assert found.trace["leg"] == "sparse"
         assert found.hits[0].id == "pet:0"
+
+
+def test_an_unknown_router_is_refused() -> None:
+    with pytest.raises(InputError, match="entropy"):
+        MemGas(Settings(router="dice"))
 
 
 # -- claims --------------------------------------------------------------------------------------------------------

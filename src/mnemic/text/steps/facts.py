@@ -26,7 +26,9 @@ _PREFERENCES = ("likes", "dislikes", "prefers", "favourite")
 
 def derive(job: Job, env: Env) -> Iterator[Batch]:
     """Batches of facts from the turns after the job's cursor. Running it again over the same turns adds nothing."""
-    current = {_slot(record): record for record in _stored(env) if record.state == State.ACTIVE}
+    current = {
+        _slot(record): record for record in _stored(env) if record.state == State.ACTIVE and record.valid.end is None
+    }
     cursor = job.cursor
     while True:
         turns, following = env.space.scan(Filter(kinds=[Kind.TURN]), cursor, PAGE)
@@ -34,28 +36,31 @@ def derive(job: Job, env: Env) -> Iterator[Batch]:
             return
         puts: list[Record] = []
         retire: dict[str, str] = {}
-        for turn in turns:
-            if turn.role == "assistant":
-                continue  # what a model says about itself is no fact about anybody
-            for fact in extract(shown(turn), speaker=turn.speaker, said=turn.at):
-                record = record_of(fact, turn)
-                before = current.get(_slot(record))
-                if before is not None and before.id == record.id:
-                    continue
-                if fact.functional and before is not None:
-                    told = same_value(str(before.fields["value"]), fact.value)
-                    if told and bool(before.fields["ended"]) == fact.ended:
-                        continue
-                    if _starts(record) < _starts(before):  # learnt late: it was true until the value we know began
-                        record = replace(record, valid=Interval(record.valid.start, before.valid.start))
-                        puts.append(record)
-                        continue
-                    retire[before.id] = record.id
-                    record = replace(record, supersedes=before.id)
-                elif before is not None:
-                    continue
+        found = [
+            (fact, record_of(fact, turn))
+            for turn in turns
+            if turn.role != "assistant"  # what a model says about itself is no fact about anybody
+            for fact in extract(shown(turn), speaker=turn.speaker, said=turn.at)
+        ]
+        done = {record.id for record in env.space.get([record.id for _, record in found])}
+        for fact, record in found:
+            if record.id in done:
+                continue
+            done.add(record.id)
+            before = current.get(_slot(record))
+            if before is None:
                 current[_slot(record)] = record
-                puts.append(record)
+            elif not fact.functional or _same(before, fact):
+                continue
+            elif _starts(record) < _starts(before):  # learnt late: it was true until the value we know began
+                record = replace(record, valid=Interval(record.valid.start, before.valid.start))
+                if before.supersedes is None:
+                    retire[record.id] = before.id
+                    current[_slot(record)] = replace(before, supersedes=record.id)
+            else:
+                retire[before.id] = record.id
+                current[_slot(record)] = record = replace(record, supersedes=before.id)
+            puts.append(record)
         cursor = str(turns[-1].position)
         yield Batch(puts=puts, retire=retire, cursor=cursor)
         if following is None:
@@ -85,6 +90,10 @@ def record_of(fact: Fact, turn: Record) -> Record:
     )
 
 
+def _same(before: Record, fact: Fact) -> bool:
+    return bool(before.fields["ended"]) == fact.ended and same_value(str(before.fields["value"]), fact.value)
+
+
 def _slot(record: Record) -> tuple[str, ...]:
     """Facts in one slot exclude each other: all values of a functional relation, else the very same value."""
     slot = (fold(str(record.fields["subject"])), str(record.fields["relation"]))
@@ -111,27 +120,40 @@ def ahead(query: Query, hits: list[Hit], env: Env) -> list[Hit]:
     Asked about now: the newest value. About before: the one it superseded. About the beginning: the first. With
     ``query.valid_at``: the value that was valid then.
     """
+    kinds = set(query.filter.kinds) or {Kind.TURN, *KINDS}
     relation, subject, tense = relation_of(query.text)
-    if relation is None or (query.filter.kinds and not set(query.filter.kinds) & set(KINDS)):
+    if relation is None or not kinds & set(KINDS):
         return hits
     found = _find(relation, subject, query, hits, env)
     if found is None:
         return hits
-    chain = env.space.history(found.id)
-    if query.as_of is not None:
-        chain = [record for record in chain if record.recorded is None or record.recorded <= query.as_of]
     if tense in ("before", "first") and query.valid_at is None:
-        earlier = [record for record in chain if record.id != found.id and not record.fields.get("ended")]
+        chain = env.space.get([record.id for record in env.space.history(found.id)], query.as_of)
+        hidden = {State.FORGOTTEN} if query.filter.archived else {State.FORGOTTEN, State.ARCHIVED}
+        earlier = [r for r in chain if r.id != found.id and r.state not in hidden and not r.fields.get("ended")]
         if not earlier:
             return hits
         found = earlier[0] if tense == "first" else earlier[-1]
-    kept = [h for h in hits if h.id not in found.sources]
-    cited = [h for h in hits if h.id in found.sources] or [
-        hit(0, turn, hits[0].score if hits else 0.0) for turn in env.space.get(found.sources, query.as_of)
-    ]
+    if found.kind not in kinds or not _passes(found, query, env):
+        return hits
     score = hits[0].score if hits else 0.0
+    cited = [h for h in hits if h.id in found.sources]
+    if not cited and Kind.TURN in kinds:
+        cited = [hit(0, turn, score) for turn in env.space.get(found.sources, query.as_of)]
+    kept = [h for h in hits if h.id not in (found.id, *found.sources)]
     front = [hit(0, found, score, {"fact": 1.0}), *cited, *kept][: query.k]
     return [replace(h, n=n) for n, h in enumerate(front, 1)]
+
+
+def _passes(fact: Record, query: Query, env: Env) -> bool:
+    """Whether the turns that ``fact`` cites are what the query's filter lets through."""
+    wanted = replace(query.filter, kinds=(), ids=())
+    if query.filter.ids and not {fact.id, *fact.sources} & set(query.filter.ids):
+        return False
+    if wanted == Filter():
+        return True
+    passed, _ = env.space.scan(replace(wanted, ids=fact.sources))
+    return {record.id for record in passed} == set(fact.sources)
 
 
 def _find(relation: str, subject: str | None, query: Query, hits: list[Hit], env: Env) -> Record | None:

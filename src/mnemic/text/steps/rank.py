@@ -194,9 +194,7 @@ def structure(c: Candidates, cues: Cues) -> dict[str, Floats]:
     f["asst"] = c.assistant.astype(np.float32)
     f["asst_told"] = (c.assistant & cues.told).astype(np.float32)
     f["react"] = c.reaction.astype(np.float32)
-    f["pic"] = c.picture.astype(np.float32)
-    f["names"] = c.names.astype(np.float32) / np.float32(MOST_NAMES)
-    f["names_q"] = f["names"] * np.float32(cues.naming)
+    f["names"] = c.names.astype(np.float32) * np.float32(cues.naming / MOST_NAMES)
     return f
 
 

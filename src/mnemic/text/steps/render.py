@@ -11,22 +11,35 @@ from mnemic.text.record import Kind, Record
 from mnemic.text.steps.secrets import mask
 
 _PIECE = re.compile(r"\w+|[^\w\s]")
-# Controls, and the marks that reorder or hide text: a name must not be able to disguise the line it is in.
-_HIDDEN = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u200b-\u200f\u202a-\u202e\u2060-\u2069\ufeff]")
+# Controls, and the marks that reorder or hide text: a name must not be able to disguise the line it is in. The two
+# joiners stay, which Persian, Hindi and many emoji are written with.
+_HIDDEN = re.compile(
+    "[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200b\u200e\u200f\u202a-\u202e\u2060-\u2069\ufeff\U000e0000-\U000e007f]"
+)
+_BREAK = re.compile("\r\n|[\r\x0b\x0c\x85\u2028\u2029]")
 
 
 def count_tokens(text: str) -> int:
-    """An estimate of language-model tokens: a word costs one for every five letters begun, a sign one.
+    """An estimate of language-model tokens: a word costs one for every five letters begun, a sign one; what is not
+    ASCII one for every three bytes begun of its UTF-8, so that a Chinese character costs one.
 
     It errs to the high side on English prose (by some 5 to 15 percent against common tokenizers), so that a
     budget is kept.
     """
-    return sum(1 if len(piece) <= 5 else -(-len(piece.encode()) // 5) for piece in _PIECE.findall(text))
+    return sum(
+        -(-len(piece) // 5) if piece.isascii() else -(-len(piece.encode("utf-8", "replace")) // 3)
+        for piece in _PIECE.findall(text)
+    )
 
 
 def visible(text: str) -> str:
-    """``text`` without control and direction marks."""
-    return _HIDDEN.sub("", text)
+    """``text`` without control and direction marks; every way to break a line is a line feed."""
+    return _HIDDEN.sub("", _BREAK.sub("\n", text))
+
+
+def name(text: str) -> str:
+    """``text`` on one line, as a name is shown."""
+    return " ".join(visible(text).split())
 
 
 def shown(record: Record) -> str:
@@ -49,8 +62,8 @@ def line(hit: Hit) -> str:
     if hit.kind != Kind.TURN:
         head += f" ({hit.kind})"
     if hit.speaker:
-        head += f" {visible(hit.speaker)}"
-    quoted = hit.text.replace("\r\n", "\n").replace("\r", "\n").replace("\n", "\n    ")
+        head += f" {name(hit.speaker)}"
+    quoted = visible(hit.text).replace("\n", "\n    ")
     return f"{head}: {quoted}"
 
 

@@ -49,7 +49,6 @@ _ITEM = np.dtype(
         ("words", "f4"),
         ("names", "i1"),
         ("reaction", "?"),
-        ("picture", "?"),
     ]
 )
 _KEY = np.dtype([("item", "i4"), ("length", "f4")])
@@ -78,7 +77,6 @@ class Row:
     words: int
     names: int
     reaction: bool
-    picture: bool
     tokens: Sequence[str]
     sparse_terms: Sequence[NDArray[np.int32]]
     sparse_weights: Sequence[Floats]
@@ -207,7 +205,7 @@ class Index:
                 row.at, row.valid_from, row.valid_to, row.ended, row.recorded, row.retired, row.forgotten,
                 row.archived, True, KINDS.index(row.kind), self.roles.code(row.role),
                 row.question, row.time_word, self.sessions.code(row.session), self.speakers.code(row.speaker),
-                -1, -1, number, first_key + key_at, row.words, row.names, row.reaction, row.picture,
+                -1, -1, number, first_key + key_at, row.words, row.names, row.reaction,
             )  # fmt: skip
             for j, text in enumerate(row.tokens):
                 counts: dict[int, int] = {}
@@ -532,7 +530,6 @@ class Index:
             words=mine["words"],
             names=mine["names"],
             reaction=mine["reaction"],
-            picture=mine["picture"],
             at=mine["at"],
             session_at=first_at[:-1],
             session_length=lengths[session_codes],

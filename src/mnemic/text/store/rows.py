@@ -138,7 +138,7 @@ def index_row(first: Sequence[Any], keys: Sequence[Sequence[Any]], dense: int) -
     """An item and its keys as the index takes them, with vectors of ``dense`` numbers. ``first`` and ``keys`` are in
     the order of INDEX_COLUMNS."""
     (id, kind, at, valid_from, valid_to, ended, recorded, retired, forgotten, archived,
-     speaker, role, session, supersedes, question, time_word, words, names, reaction, picture, *_) = first  # fmt: skip
+     speaker, role, session, supersedes, question, time_word, words, names, reaction, *_) = first  # fmt: skip
     # A key may lack its vectors while the space is being encoded anew: then it has no terms, and no direction.
     return Row(
         id=id,
@@ -160,7 +160,6 @@ def index_row(first: Sequence[Any], keys: Sequence[Sequence[Any]], dense: int) -
         words=words,
         names=names,
         reaction=bool(reaction),
-        picture=bool(picture),
         tokens=[k[-4] for k in keys],
         sparse_terms=[np.frombuffer(k[-3] or b"", np.uint16).astype(np.int32) for k in keys],
         sparse_weights=[np.frombuffer(k[-2] or b"", np.float16) for k in keys],
@@ -171,10 +170,9 @@ def index_row(first: Sequence[Any], keys: Sequence[Sequence[Any]], dense: int) -
 INDEX_COLUMNS = (
     "i.id, i.kind, i.at, i.valid_from, i.valid_to, i.ended, i.recorded, i.retired, i.forgotten, i.archived, "
     "i.speaker, i.role, i.session, i.supersedes, i.question, i.time_word, i.words, i.names, i.reaction, "
-    "i.caption IS NOT NULL, "
     "i.rid, k.tokens, s.terms, s.weights, d.vector"
 )
-RID = 20
+RID = 19
 """Where the item's row id stands among INDEX_COLUMNS."""
 
 

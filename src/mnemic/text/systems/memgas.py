@@ -34,6 +34,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from mnemic.errors import InputError
 from mnemic.text.encode.base import Floats, SparseVector
 from mnemic.text.encode.lexical import tokens
 from mnemic.text.language.base import Language, Message, structured
@@ -54,6 +55,7 @@ from mnemic.text.systems.base import Env
 GRAINS = ("session", "turn", "summary", "keywords")
 EDGES = [f"{a}~{b}" for a in GRAINS for b in GRAINS]
 """The kinds of links: the granularity of the later session's node, then of the earlier one's."""
+ROUTERS = ("entropy", "published", "equal", *GRAINS)
 ROOT = "memgas"
 """Where the links to the names of all sessions begin."""
 CARDS = (Kind.SUMMARY, Kind.NOTE)
@@ -109,6 +111,8 @@ class MemGas:
 
     def __init__(self, settings: Settings | None = None) -> None:
         self.settings = settings or Settings()
+        if self.settings.router not in ROUTERS:
+            raise InputError(f"there is no router {self.settings.router!r}: use one of {', '.join(ROUTERS)}")
 
     # -- writing ---------------------------------------------------------------------------------------------
 
@@ -304,7 +308,8 @@ class MemGas:
         )
         order = [int(i) for i in np.argsort(-mass, kind="stable") if mass[i] > 0]
         if not query.filter.kinds:
-            hits = self.linked(query, hits, order[: s.sessions], names, mass, bank, c, env)
+            best = {names[i]: s.pull * float(mass[i]) / top for i in order[: s.sessions]}
+            hits = self.linked(query, hits, best, env)
         clock.lap("collect")
         brief = [replace(h, text=relevant(h.text, query.text, longer=s.longer)) for h in hits]
         trace = {
@@ -383,34 +388,20 @@ class MemGas:
         ranks = pagerank(len(start), sources, targets, start, damping=self.settings.damping)
         return names, ranks.reshape(-1, len(GRAINS)).sum(axis=1)
 
-    def linked(
-        self,
-        query: Query,
-        hits: list[Hit],
-        order: Sequence[int],
-        names: Sequence[str],
-        mass: Doubles,
-        bank: Bank,
-        c: Candidates,
-        env: Env,
-    ) -> list[Hit]:
-        """``hits``, and for each of the best sessions (``order``) that none of them is from, the turns its summary
-        quotes."""
-        if query.filter != Filter():
+    def linked(self, query: Query, hits: list[Hit], best: Mapping[str, float], env: Env) -> list[Hit]:
+        """``hits``, and for each of the ``best`` sessions that none of them is from the turns its summary quotes, at
+        the session's score."""
+        if query.filter != Filter() or query.valid_at is not None:
             return hits
         here = {home(h.session) for h in hits if h.session is not None}
-        top = float(mass.max(initial=0.0))
-        for row in order:
-            if names[row] in here:
-                continue
-            links = env.space.neighbours([names[row]], ["card"])
+        for name in best.keys() - here:
+            links = env.space.neighbours([name], ["card"])
             cards = [r for r in env.space.get([link.target for link in links]) if r.state == State.ACTIVE]
             quoted = [id for record in cards for id in record.fields["quoted"]]
-            score = self.settings.pull * float(mass[row]) / top
             for turn in env.space.get(quoted, query.as_of):
                 if turn.state == State.ACTIVE:
-                    hits.append(assemble.hit(0, turn, score, {"session": round(score, 4)}))
-        hits = sorted(hits, key=lambda h: -h.score)[: query.k]
+                    hits.append(assemble.hit(0, turn, best[name], {"session": round(best[name], 4)}))
+        hits = sorted(hits, key=lambda h: (-h.score, h.record.position))[: query.k]
         return [replace(h, n=n) for n, h in enumerate(hits, 1)]
 
 
