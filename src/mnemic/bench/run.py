@@ -292,8 +292,12 @@ class Journal:
         rows = [{"id": item.question.id} | {name: getattr(item, name) for name in _KEPT} for item in items]
         line = {"fingerprint": self.fingerprint, "case": case.id, "cost": asdict(cost), "items": rows}
         self.path.parent.mkdir(parents=True, exist_ok=True)
-        with self.path.open("a", encoding="utf-8") as file:
-            file.write(json.dumps(line) + "\n")
+        with self.path.open("a+b") as file:
+            if file.seek(0, 2):
+                file.seek(-1, 2)
+                if file.read() != b"\n":  # a line that was cut short must not swallow this one
+                    file.write(b"\n")
+            file.write(json.dumps(line).encode() + b"\n")
 
 
 _KEPT = ("ranked", "costs", "confidence", "ms", "response", "judged")
@@ -318,7 +322,7 @@ def _outcome(outcome: Outcome) -> dict[str, Any]:
 
 
 def dumps(value: Any, depth: int = 0) -> str:
-    """JSON with a line for each entry of the outer three levels, so that result files can be read and compared."""
+    """JSON with a line for each entry of the outer levels, so that result files can be read and compared."""
     if depth < 3 and isinstance(value, dict) and value:
         pad = " " * (depth + 1)
         body = ",\n".join(f"{pad}{json.dumps(key)}: {dumps(each, depth + 1)}" for key, each in value.items())

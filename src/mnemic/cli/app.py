@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import sys
 from collections.abc import Callable, Sequence
@@ -20,6 +19,7 @@ app = typer.Typer(
     add_completion=True,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
+INTERRUPTED = 130
 COMMANDS: dict[str, Callable[..., None]] = {
     "demo": demo.demo,
     "remember": verbs.remember,
@@ -67,19 +67,28 @@ def run(arguments: Sequence[str]) -> int:
     if "bench" in arguments[:1] or {"-h", "--help"} & set(arguments[:1]) or not arguments:
         _bench()
     try:
-        app(list(arguments))
-    except SystemExit as finished:
-        return finished.code if isinstance(finished.code, int) else int(finished.code is not None)
+        code = _call(arguments)
+        sys.stdout.flush()
     except MnemicError as error:
         show.error(str(error), kind=type(error).__name__, as_json=as_json)
         return 2 if isinstance(error, InputError) else 1
-    except KeyboardInterrupt:
-        show.error("interrupted: what was acknowledged is stored", as_json=as_json)
-        return 130
     except BrokenPipeError:  # the reader of our output went away, as `head` does
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
-    except json.JSONDecodeError as error:
-        show.error(f"a line is not JSON: {error}", as_json=as_json)
-        return 2
+    except OSError as error:
+        show.error(f"{error}: check the path and its permissions", kind="OSError", as_json=as_json)
+        return 1
+    if code == INTERRUPTED:
+        show.error("interrupted: what was acknowledged is stored", kind="Interrupted", as_json=as_json)
+    return code
+
+
+def _call(arguments: Sequence[str]) -> int:
+    """The exit code of the command; a reader of our output that went away is a BrokenPipeError."""
+    try:
+        app(list(arguments))
+    except SystemExit as finished:
+        if isinstance(finished.__context__, BrokenPipeError):
+            raise finished.__context__ from None
+        return finished.code if isinstance(finished.code, int) else int(finished.code is not None)
     return 0

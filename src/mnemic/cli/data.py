@@ -79,7 +79,12 @@ def export(
 
 
 def restore(
-    source: Annotated[Path, typer.Argument(help="A file that export wrote.", exists=True, dir_okay=False)],
+    source: Annotated[
+        Path,
+        typer.Argument(
+            help="A file that export wrote; - reads standard input.", exists=True, dir_okay=False, allow_dash=True
+        ),
+    ],
     store: o.Store = None,
     space: o.Space = "default",
     encoders: o.Encoders = "auto",
@@ -87,7 +92,7 @@ def restore(
 ) -> None:
     """Bring an export back into an empty space, times and versions included: all of it or nothing."""
     lines = list(_lines(source))
-    if not lines or lines[0].get("mnemic") != 1:
+    if not lines or lines[0].get("mnemic") != 1 or "system" not in lines[0]:
         raise InputError(f"{source} is not an export of Mnemic: it has no header line")
     with o.open_memory(store, space, str(lines[0]["system"]), encoders) as memory:
         count = memory.space.restore(lines)
@@ -98,12 +103,15 @@ def restore(
 
 
 def _lines(source: Path) -> Iterator[dict[str, Any]]:
-    with source.open(encoding="utf-8") as file:
-        for number, line in enumerate(file, 1):
-            try:
-                yield json_module.loads(line)
-            except json_module.JSONDecodeError as error:
-                raise InputError(f"{source}, line {number} is not JSON ({error}): nothing was restored") from None
+    # Not splitlines: it also breaks at characters that JSON allows inside a string.
+    for number, line in enumerate(o.read_text(source).rstrip("\n").split("\n"), 1):
+        try:
+            read = json_module.loads(line)
+        except json_module.JSONDecodeError as error:
+            raise InputError(f"{source}, line {number} is not JSON ({error}): nothing was restored") from None
+        if not isinstance(read, dict):
+            raise InputError(f"{source}, line {number} is no JSON object: nothing was restored")
+        yield read
 
 
 def rebuild(

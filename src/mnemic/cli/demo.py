@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import textwrap
 from pathlib import Path
 from typing import Annotated
@@ -24,8 +23,8 @@ def demo(
     json: o.Json = False,
 ) -> None:
     """Remember a conversation and ask about it."""
-    if fresh and store.is_dir():
-        shutil.rmtree(store)
+    if fresh and "demo" in opening.spaces(store):
+        opening.drop(store, "demo")
     turns = conversation.turns()
     with opening.open(store, "demo") as memory:
         with show.progress("remembering", len(turns)) as advance:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -71,3 +72,12 @@ def open_memory(
     wanted = encoders if encoders in ("auto", "lexical") else [name.strip() for name in encoders.split(",")]
     named = system or opening.recorded_system(path, space) or "mnemic"
     return opening.open(path, space, named, encoders=wanted, language=model, read_only=read_only)
+
+
+def read_text(source: Path) -> str:
+    """The text of a file, or of standard input for ``-``. Raises :class:`InputError` for what is not UTF-8."""
+    try:
+        return (sys.stdin.buffer.read() if str(source) == "-" else source.read_bytes()).decode()
+    except UnicodeDecodeError as error:
+        told = "standard input" if str(source) == "-" else str(source)
+        raise InputError(f"{told} is not UTF-8 text ({error}): convert it first") from None

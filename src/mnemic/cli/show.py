@@ -17,10 +17,9 @@ from rich.table import Table
 from rich.text import Text
 
 from mnemic.text.plan import Hit, Recall
-from mnemic.text.record import Record
-from mnemic.text.steps.render import shown, visible, when
+from mnemic.text.steps.render import name, visible, when
 
-out = Console(highlight=False)
+out = Console(highlight=False, soft_wrap=True)  # whoever reads the output breaks the lines, not we
 err = Console(stderr=True, highlight=False)
 
 
@@ -47,7 +46,7 @@ def error(message: str, *, kind: str = "Error", as_json: bool = False) -> None:
     if as_json:
         sys.stderr.write(json.dumps({"error": kind, "message": message}, ensure_ascii=False) + "\n")
     else:
-        err.print(Text.assemble(("error: ", "bold red"), visible(message)))
+        err.print(Text.assemble(("error: ", "bold red"), visible(message)), soft_wrap=True)
 
 
 def recall_json(found: Recall) -> dict[str, Any]:
@@ -67,12 +66,6 @@ def recall_json(found: Recall) -> dict[str, Any]:
     }
 
 
-def record_json(record: Record) -> dict[str, Any]:
-    """A record without its secrets: the text is masked, the spans are left out."""
-    told: dict[str, Any] = {f.name: plain(getattr(record, f.name)) for f in fields(record) if f.name != "secrets"}
-    return {**told, "text": record.text, "shown": shown(record)}
-
-
 def print_recall(found: Recall) -> None:
     """The hits with who, when and score, then confidence and time."""
     if not found.hits:
@@ -87,7 +80,7 @@ def _hit(h: Hit) -> Text:
     if h.kind != "turn":
         head.append(f" ({h.kind})", "magenta")
     if h.speaker:
-        head.append(f" {visible(h.speaker)}", "bold")
+        head.append(f" {name(h.speaker)}", "bold")
     head.append(f"  {h.score:.2f}", "dim")
     head.append(f"  {h.id}\n", "dim")
     head.append("    " + h.text.replace("\n", "\n    "))
@@ -99,7 +92,7 @@ def table(columns: Iterable[str], rows: Iterable[Iterable[Any]], title: str | No
     made = Table(*columns, title=title, title_justify="left", box=None, pad_edge=False, header_style="bold")
     for row in rows:
         made.add_row(*(Text(visible(str(cell)), overflow="fold") for cell in row))
-    out.print(made)
+    out.print(made, soft_wrap=False)
 
 
 @contextmanager

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -13,7 +14,7 @@ from mnemic.errors import InputError
 from mnemic.text.memory import Preview
 from mnemic.text.plan import Filter
 from mnemic.text.record import Kind, Receipt, to_datetime
-from mnemic.text.steps.render import when
+from mnemic.text.steps.render import name, visible, when
 
 NOTHING = 3
 """Exit code when nothing relevant is stored."""
@@ -23,7 +24,7 @@ Id = Annotated[str, typer.Argument(help="The id of a memory, as recall shows it.
 
 
 def _text(given: str) -> str:
-    return sys.stdin.read() if given == "-" else given
+    return o.read_text(Path("-")) if given == "-" else given
 
 
 def _print_receipt(receipt: Receipt, done: str, as_json: bool) -> None:
@@ -37,7 +38,7 @@ def _print_receipt(receipt: Receipt, done: str, as_json: bool) -> None:
         told += f" · {receipt.secrets} secret{'s' * (receipt.secrets > 1)} masked"
     if receipt.pending:
         told += " · the bytes go from disk when the last reader has finished"
-    show.out.print(told)
+    show.out.print(visible(told), markup=False)
 
 
 def remember(
@@ -119,7 +120,7 @@ def ask(
     if json:
         show.print_json({**show.plain(answer), "found": answer.found})
     else:
-        show.out.print(answer.text, markup=False)
+        show.out.print(visible(answer.text), markup=False)
         show.out.print(f"[dim]confidence {answer.confidence:.2f}[/dim]")
     if not answer.found:
         raise typer.Exit(NOTHING)
@@ -140,8 +141,10 @@ def get(
         show.print_json(found)
     else:
         for record in found:
-            show.out.print(f"{record.id}  {when(record.at)}  {record.speaker or ''}", style="dim", markup=False)
-            show.out.print(record.text, markup=False)
+            show.out.print(
+                visible(f"{record.id}  {when(record.at)}  {name(record.speaker or '')}"), style="dim", markup=False
+            )
+            show.out.print(visible(record.text), markup=False)
     if len(found) < len(set(ids)):
         raise typer.Exit(NOTHING)
 
@@ -168,7 +171,7 @@ def forget(
     space: o.Space = "default",
     json: o.Json = False,
 ) -> None:
-    """Forget by id or by query. Without --yes it shows what goes and asks."""
+    """Forget by id or by query. Without --yes (or --json) it shows what goes and asks."""
     named = what[0] if len(what) == 1 else what
     with o.open_memory(store, space) as memory:
         gone = memory.forget(named, preview=True)

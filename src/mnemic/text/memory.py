@@ -98,7 +98,9 @@ class Memory:
         stored.
         """
         if not isinstance(what, Iterable | Turn):
-            raise InputError(f"cannot remember a {type(what).__name__}: give a string, a Turn, a dict or several of them")
+            raise InputError(
+                f"cannot remember a {type(what).__name__}: give a string, a Turn, a dict or several of them"
+            )
         several = [what] if isinstance(what, str | Turn | Mapping) else list(what)
         batch, named = self._batch(several, Turn("", speaker, to_datetime(at), session, role, meta=meta or {}))
         receipt = self.space.write(batch, op="remember", idempotency_key=idempotency_key)

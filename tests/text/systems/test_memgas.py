@@ -150,6 +150,16 @@ def test_an_erased_session_leaves_no_links() -> None:
         assert memory.recall("garden", k=5).hits[0].session == "day 8"
 
 
+def test_an_erased_turn_has_its_session_described_again() -> None:
+    with opened(MemGas(EARLY)) as memory:
+        memory.remember(topical(60))
+        memory.reflect()
+        memory.forget(["t3"], erase=True)
+        memory.reflect()
+        found = stored_cards(memory.env)[home("day 0")]
+        assert {grain for grain, record in found.items() if "t3" not in record.sources} == {"summary", "keywords"}
+
+
 def test_when_the_cards_that_quote_a_turn_are_erased_with_it_they_are_made_again() -> None:
     with opened(MemGas(EARLY)) as memory:
         memory.remember(topical(60))

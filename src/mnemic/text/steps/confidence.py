@@ -16,18 +16,29 @@ import numpy as np
 
 from mnemic.text.encode.base import Floats
 from mnemic.text.plan import Candidates
-from mnemic.text.steps.rank import hops, idf
+from mnemic.text.steps.rank import Cues, hops, idf
+
+SIGNALS = ("own", "near", "joint", "rare", "unknown", "sparse", "dense", "lead", "margin")
 
 
-def signals(c: Candidates, scores: Floats, legs: Mapping[str, Floats], k: int = 10) -> dict[str, float]:
-    """What the logistic model sees; all about 0 to 1.
+def signals(
+    c: Candidates,
+    scores: Floats,
+    legs: Mapping[str, Floats],
+    cues: Cues | None = None,
+    weights: Mapping[str, float] | None = None,
+    k: int = 10,
+) -> dict[str, float]:
+    """What the logistic model sees; all about -1 to 1.
 
     ``own`` / ``near``: the share of the question's information (idf mass) in the best hit's own words / in its
     window; ``joint``: in all k hits together; ``rare``: whether the question's rarest known word is among them;
     ``unknown``: the share of the mass in words the space has never seen; ``sparse``: the best windowed learned
-    match against the question's own norm; ``lead``: by how much the best score leaves the k-th behind.
+    match against the question's own norm; ``lead``: by how much the best score leaves the k-th behind; ``margin``:
+    how much better the best turns of the person asked about match than those of everybody else. A question about the
+    wrong person finds its words, but in the other one's mouth.
     """
-    found = dict.fromkeys(("own", "near", "joint", "rare", "unknown", "sparse", "dense", "lead"), 0.0)
+    found = dict.fromkeys(SIGNALS, 0.0)
     order = np.argsort(-np.where(c.eligible, scores, -np.inf), kind="stable")[:k]
     order = order[c.eligible[order]]
     if not len(order):
@@ -52,10 +63,21 @@ def signals(c: Candidates, scores: Floats, legs: Mapping[str, Floats], k: int = 
         found["sparse"] = float(raw.max()) / (float(c.sparse.query @ c.sparse.query) or 1.0)
     if "ml" in legs:
         found["dense"] = max(0.0, float(legs["ml"][order].max()))
+    best = float(scores[order[0]])
     if len(order) > 1:
-        best = float(scores[order[0]])
         found["lead"] = (best - float(scores[order[-1]])) / max(abs(best), 1e-6)
+    if cues is not None and len(cues.speakers) == 1:
+        matched = scores - (weights or {}).get("spk", 0.0) * legs["spk"] if "spk" in legs else scores
+        theirs = c.eligible & (c.speaker == cues.speakers[0])
+        others = c.eligible & (c.speaker >= 0) & ~theirs
+        if theirs.any() and others.any():
+            found["margin"] = (_top(matched[theirs]) - _top(matched[others])) / max(abs(best), 1e-6)
     return found
+
+
+def _top(scores: Floats, count: int = 3) -> float:
+    """The mean of the ``count`` best."""
+    return float(np.sort(scores)[-count:].mean())
 
 
 @cache

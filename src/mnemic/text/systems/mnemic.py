@@ -66,7 +66,8 @@ class Mnemic:
         clock.lap("search")
         variant = rank.variant(c)
         weights = rank.weights(variant)
-        legs = rank.features(c, self.cues(query, asked, c))
+        cues = self.cues(query, asked, c)
+        legs = rank.features(c, cues)
         scores = rank.score(legs, weights.score)
         if asked.hard and not asked.content:  # the question is a stretch of time: everything in it, in order
             scores = -np.argsort(np.argsort(np.nan_to_num(c.at, nan=np.inf), kind="stable")).astype(np.float32)
@@ -74,7 +75,7 @@ class Mnemic:
             sure = float(len(slots) > 0)
         else:
             slots = assemble.best(c, scores, query.k, evidence(legs))
-            sure = confidence(signals(c, scores, legs), variant) if len(slots) else 0.0
+            sure = confidence(signals(c, scores, legs, cues, weights.score), variant) if len(slots) else 0.0
         clock.lap("rank")
         parts = {name: weights.score[name] * legs[name] for name in weights.score if name in legs}
         hits = assemble.collect(env.space, query, c, slots, scores, parts)
