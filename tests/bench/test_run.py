@@ -105,6 +105,8 @@ def test_unknown_names_are_told():
         run("nonsense", ["bm25"])
     with pytest.raises(NotFoundError, match="no system"):
         contender("nonsense")
+    with pytest.raises(InputError, match="takes no encoders"):
+        contender("bm25@minilm")
     with pytest.raises(InputError, match="--data"):
         run("locomo", ["bm25"])
     with pytest.raises(InputError, match="no variant"):

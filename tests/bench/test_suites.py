@@ -87,10 +87,10 @@ def test_locomo_scores_categories_apart_from_the_adversarial_one(locomo: Path):
     suite = make("locomo")
     case = suite.load(locomo, limit=None, seed=0).cases[0]
     first, second, third, adversarial = case.questions
-    kayak, photo, sister = (turn.id or "" for turn in case.turns)
+    kayak, photo, _ = (turn.id or "" for turn in case.turns)
     items = [found(first, kayak), found(second, photo), found(third, kayak), found(adversarial, kayak)]
     assert score(suite, items, "recall@5") == 0.75  # 1 and 1/2; the one without evidence does not count
-    assert score(suite, items, "recall@10", "adversarial") == 0.0
+    assert score(suite, items, "led astray@10", "adversarial") == 0.0
     assert {s.metric for s in suite.score(items) if s.group == "refusal"} == {"AUROC", "ECE"}
 
 
@@ -210,7 +210,14 @@ def test_temporal_reads_families_and_asks_after_the_last_turn(tmp_path: Path):
         "session_1": [said(0, "01:56:04 PM on Saturday 06 May, 2023"), said(1, "01:56:13 PM on Saturday 06 May, 2023")],
     }
     write(tmp_path / "temporal/conversations/26.json.gz", talk)
-    time = {"file_26": [{"questions": ["What did we discuss 2 days ago?", "Two days ago?"], "relevant_docs": [0, 1]}]}
+    time = {
+        "file_26": [
+            {
+                "questions": ["What did we discuss 2 days ago?", "What did we talk about two days ago?"],
+                "relevant_docs": [0, 1],
+            }
+        ]
+    }
     dialogue = [{"speaker": "Ann", "text": "We talked on May 6th."}, {"speaker": "Ann", "text": "What about?"}]
     write(tmp_path / "temporal/questions/time_qs/test_rel_day.json", time)
     write(
@@ -285,7 +292,17 @@ def test_beam_reads_anchors_and_sources(tmp_path: Path):
 
 
 def test_babi_reads_stories_up_to_the_question(tmp_path: Path):
-    text = "1 John went home.\n2 Mary ran.\n3 Where is John? \thome\t1\n4 John left.\n5 Where is John?\taway\t1 4\n1 Ann sat.\n2 Who sat?\tAnn\t1\n"
+    text = "\n".join(
+        [
+            "1 John went home.",
+            "2 Mary ran.",
+            "3 Where is John? \thome\t1",
+            "4 John left.",
+            "5 Where is John?\taway\t1 4",
+            "1 Ann sat.",
+            "2 Who sat?\tAnn\t1",
+        ]
+    )
     write(tmp_path / "babi/qa1_single-supporting-fact_test.txt", text)
     write(tmp_path / "babi/qa16_basic-induction_test.txt.gz", text)
     problems = list(babi.read(tmp_path / "babi/qa1_single-supporting-fact_test.txt"))
@@ -416,7 +433,7 @@ def test_longmemeval_as_published(data: Path):
     assert sum(q.scored for q in questions) == 338
     assert loaded.notes["abstention questions"] == 27
     sizes = [len({turn.session for turn in case.turns}) for case in loaded.cases]
-    assert min(sizes) > DISTRACTORS
+    assert min(sizes) >= DISTRACTORS
 
 
 @pytest.mark.data

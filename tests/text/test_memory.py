@@ -234,7 +234,8 @@ class TestRecall:
             assert len(found) == 2, "what was said before the question was asked is found, whenever it was recorded"
             last = memory.recall("What did we talk about last weekend?", now="2023-05-08")
             assert texts(last) == ["The pottery kiln broke."]
-            asked = memory.ask("What broke last weekend?", now="2023-05-08")
+            assert texts(memory.recall("pottery last weekend", now="2023-05-08"))[0] == "The pottery kiln broke."
+            asked = memory.ask("What did we talk about last weekend?", now="2023-05-08")
             assert asked.found
             assert "kiln" in asked.text
 

@@ -15,6 +15,7 @@ from typing import Any, Protocol, cast
 
 from mnemic.bench import controls
 from mnemic.bench.cache import CachedDense, CachedSparse
+from mnemic.errors import InputError
 from mnemic.text import opening, systems
 from mnemic.text.encode.base import DenseEncoder
 from mnemic.text.language.base import Language
@@ -71,6 +72,8 @@ def contender(
         return spec
     name, _, legs = spec.partition("@")
     if name in controls.CONTROLS and system is None:
+        if legs:
+            raise InputError(f"{name} is a control and takes no encoders: leave out @{legs}")
         made = controls.CONTROLS[name]
         return Contender(spec, made, {"control": (made.__doc__ or "").split("\n")[0]})
     made_system = system or systems.make(name)
@@ -86,6 +89,7 @@ def contender(
         "system": made_system.name,
         "encoders": encoders.names(),
         "settings": repr(getattr(made_system, "settings", "")),
+        "language": language.name if language else None,
     }
     return Contender(spec, cast("Callable[[], Subject]", fresh), about, encoders)
 

@@ -83,13 +83,18 @@ def _lines(axes: Axes, curves: Sequence[tuple[str, Sequence[float]]], cuts: Sequ
 
 
 def _scatter(axes: Axes, systems: Sequence[Mapping[str, Any]], metric: str) -> None:
+    from matplotlib.ticker import LogLocator, StrMethodFormatter
+
     for colour, system in zip(_cycle(systems), systems, strict=True):
         score = report.score(system, metric)
-        if score is not None:
+        if score is not None and score["value"] is not None:
             latency = system["latency_ms"]
             axes.plot([latency["p50"], latency["p95"]], [100 * score["value"]] * 2, color=colour, alpha=0.5)
             axes.plot(latency["p50"], 100 * score["value"], "o", color=colour, label=system["label"])
     axes.set_xscale("log")
+    axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    axes.xaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
+    axes.minorticks_off()
     axes.set(xlabel="ms per recall: p50 (dot) to p95", ylabel=f"{metric}, %")
     axes.margins(0.15)
     axes.legend(loc="best")
@@ -100,9 +105,11 @@ def _bars(axes: Axes, systems: Sequence[Mapping[str, Any]], metric: str, groups:
     for n, (colour, system) in enumerate(zip(_cycle(systems), systems, strict=True)):
         for row, group in enumerate(groups):
             score = report.score(system, metric, group)
-            if score is None:
+            if score is None or score["value"] is None:
                 continue
-            low, high = score["clustered"] or score["interval"]
+            low, high = (
+                bound if bound is not None else score["value"] for bound in score["clustered"] or score["interval"]
+            )
             place = row + (n - (len(systems) - 1) / 2) * step
             axes.barh(
                 place, 100 * score["value"], step * 0.9, color=colour, label=system["label"] if row == 0 else None

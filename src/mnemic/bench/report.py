@@ -122,6 +122,10 @@ def _cell(system: Mapping[str, Any], metric: str, group: str | None = None) -> s
     if found is None:
         return "-"
     low, high = found["clustered"] or found["interval"]
+    if found["value"] is None:
+        return "-"
+    if low is None or high is None:  # too few items to resample
+        return f"{100 * found['value']:.1f}"
     return f"{100 * found['value']:.1f} [{100 * low:.1f}, {100 * high:.1f}]"
 
 

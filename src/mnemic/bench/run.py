@@ -8,13 +8,14 @@ text of the data, only ids.
 from __future__ import annotations
 
 import json
+import math
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import datetime, timedelta
 from hashlib import blake2b
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from mnemic.bench import machine, metrics
 from mnemic.bench.contender import Contender, Subject, contender
@@ -31,8 +32,20 @@ MANY = 20
 """Gold turns above which a result file keeps counts in place of ranks."""
 Progress = Callable[[str, int, int], None]
 """Called with the contender's label, the cases done and all cases."""
-Responder = Callable[[Subject, Question, Recall, datetime | None], tuple[str | None, bool | None]]
-"""Makes an answer to a question asked at some time from its recall, and judges it: (answer, right or None)."""
+
+
+class Responder(Protocol):
+    """Makes an answer to a question asked at some time from its recall, and judges it: (answer, right or None).
+
+    ``about`` goes into the result and its fingerprint.
+    """
+
+    @property
+    def about(self) -> Mapping[str, Any]: ...
+
+    def __call__(
+        self, memory: Subject, question: Question, found: Recall, now: datetime | None
+    ) -> tuple[str | None, bool | None]: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,10 +139,12 @@ def run(
     before = machine.load()
     loaded = made.load(Path(data) if data is not None else None, limit=settings.limit, seed=settings.seed)
     digests = {path.name: machine.digest(path) for path in loaded.files}
+    answers = dict(responder.about) if responder else None
     outcomes = []
     for each in contenders:
         subject = contender(each, cache=cache)
-        journal = Journal(out, _fingerprint(made, subject, settings, digests)) if out else None
+        key = [FORMAT, made.name, dict(subject.about), asdict(settings), answers, digests, machine.code()]
+        journal = Journal(out, _fingerprint(key)) if out else None
         outcomes.append(_measure(made, subject, loaded, settings, journal, responder, progress))
     about = {
         "name": made.name,
@@ -144,6 +159,7 @@ def run(
         about,
         settings,
         {
+            "answers": answers,
             "versions": machine.versions(),
             "machine": {**machine.describe(), "load_before": before, "load_after": machine.load()},
         },
@@ -251,8 +267,7 @@ def _after(turns: Sequence[Turn]) -> datetime | None:
     return max(dates) + timedelta(seconds=1) if dates else None
 
 
-def _fingerprint(suite: Suite, subject: Contender, settings: Settings, digests: Mapping[str, str]) -> str:
-    parts = [FORMAT, suite.name, dict(subject.about), asdict(settings), dict(digests), machine.code()]
+def _fingerprint(parts: Sequence[Any]) -> str:
     return blake2b(json.dumps(parts, sort_keys=True, default=str).encode(), digest_size=12).hexdigest()
 
 
@@ -330,7 +345,16 @@ def dumps(value: Any, depth: int = 0) -> str:
     if depth < 5 and isinstance(value, list) and value and isinstance(value[0], dict):
         pad = " " * (depth + 1)
         return "[\n" + ",\n".join(pad + dumps(each, depth + 1) for each in value) + "\n" + " " * depth + "]"
-    return json.dumps(value)
+    return json.dumps(_finite(value), allow_nan=False)
+
+
+def _finite(value: Any) -> Any:
+    """``value`` with null for what is not a number: JSON has no NaN."""
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if isinstance(value, dict):
+        return {key: _finite(each) for key, each in value.items()}
+    return [_finite(each) for each in value] if isinstance(value, list | tuple) else value
 
 
 def compact(item: Item) -> dict[str, Any]:

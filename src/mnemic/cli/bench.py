@@ -12,7 +12,7 @@ import typer
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
-from mnemic.bench.answers import answering
+from mnemic.bench.answers import Answering
 from mnemic.bench.card import card as make_card
 from mnemic.bench.contender import contender
 from mnemic.bench.controls import CONTROLS
@@ -21,7 +21,6 @@ from mnemic.bench.run import Settings, run
 from mnemic.bench.suites import SUITES, make
 from mnemic.cli import options as o
 from mnemic.cli import show
-from mnemic.errors import InputError
 from mnemic.text.systems import SYSTEMS
 
 app = typer.Typer(help="Measure memory systems: run a suite, report, evaluation card.", no_args_is_help=True)
@@ -66,15 +65,13 @@ def run_(
     reflect: Annotated[bool, typer.Option("--reflect", help="Let the system reflect before it is asked.")] = False,
     cache: Annotated[bool, typer.Option("--cache/--no-cache", help="Keep encodings of turns on disk.")] = True,
     answer: Annotated[
-        bool, typer.Option("--answer", help="Answer the questions too; with --model, judge the answers.")
+        bool, typer.Option("--answer", help="Answer the questions too; a --model words the answers and judges them.")
     ] = False,
     model: o.Model = None,
     base_url: o.BaseUrl = None,
 ) -> None:
     """Run a suite and print its table. Data stays where it is: results hold ids and numbers, no text."""
-    language = o.language(model, base_url)
-    if language is not None and not answer and not reflect:
-        raise InputError("--model is used for --answer and --reflect: add one of them")
+    language = o.language(model, base_url) if answer or reflect else None
     subjects = [contender(name, cache=cache, language=language) for name in system or ["mnemic", "bm25"]]
     with _bars() as tell:
         result = run(
@@ -83,7 +80,7 @@ def run_(
             data,
             settings=Settings(limit, seed, k, reflect),
             out=out,
-            responder=answering(language) if answer else None,
+            responder=Answering(language) if answer else None,
             progress=tell,
         )
     typer.echo(markdown([result.to_json()]), nl=False)

@@ -158,10 +158,7 @@ class Memory:
         caption = _clean(turn.caption, f"the caption of turn {place + 1}") if turn.caption else None
         if not text.strip() and not caption:
             raise InputError(f"turn {place + 1} has no text: there is nothing to remember")
-        if len(text) > MAX_TEXT:
-            raise InputError(
-                f"turn {place + 1} has {len(text):,} characters, over {MAX_TEXT:,}: split it, or import it as a file"
-            )
+        _bounded(text, f"turn {place + 1}")
         at = to_datetime(turn.at) or default.at or self.clock()
         return Record(
             id=_clean(turn.id or "", "the id") or new_id(),
@@ -217,6 +214,7 @@ class Memory:
         text = _clean(text, "the text")
         if not text.strip():
             raise InputError("the new text is empty: use forget to take a memory away")
+        _bounded(text, "the new text")
         changed = to_datetime(at)
         new = replace(
             old,
@@ -255,14 +253,15 @@ class Memory:
             if missing:
                 raise NotFoundError(f"no memory has the id {min(missing)!r}: nothing was forgotten")
             return found
+        what = _clean(what, "the query")[:MAX_QUERY]
         if found := self.space.get([what]):
             return found
-        if not tokens(what[:MAX_QUERY]):
+        if not tokens(what):
             raise InputError(f"{what[:80]!r} is no id and has no content word: give ids or a query")
         found = []
         cursor: str | None = None
         while True:
-            page, cursor = self.space.scan(Filter(words=what[:MAX_QUERY], archived=True), cursor)
+            page, cursor = self.space.scan(Filter(words=what, archived=True), cursor)
             found += page
             if cursor is None:
                 return found
@@ -414,6 +413,11 @@ def _clean(text: str, what: str) -> str:
     if not isinstance(text, str):
         raise InputError(f"{what} must be a string, not {type(text).__name__}")
     return text if text.isascii() else text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+
+
+def _bounded(text: str, what: str) -> None:
+    if len(text) > MAX_TEXT:
+        raise InputError(f"{what} has {len(text):,} characters, over {MAX_TEXT:,}: split it, or import it as a file")
 
 
 _FIELDS = ("text", "speaker", "at", "session", "role", "caption", "id", "meta")

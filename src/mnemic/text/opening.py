@@ -225,12 +225,15 @@ def file_name(space: str) -> str:
     """A file name for any space name, the same on every file system: lower-case ASCII, the rest percent-encoded."""
     if not space:
         raise InputError("a space needs a name")
-    whole = space.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
-    safe = "".join(c if c in _SAFE else "".join(f"%{byte:02X}" for byte in c.encode()) for c in whole)
+    try:
+        whole = space.encode()
+    except UnicodeEncodeError as error:
+        raise InputError(f"{space!r} is no name for a space: {error}") from None
+    safe = "".join(chr(byte) if chr(byte) in _SAFE else f"%{byte:02X}" for byte in whole)
     if safe in _RESERVED:
         safe = f"%{ord(safe[0]):02X}{safe[1:]}"
     if len(safe) > 180:  # the name itself is kept inside the file
-        safe = safe[:140] + "%%" + blake2b(whole.encode(), digest_size=12).hexdigest()
+        safe = safe[:140] + "%%" + blake2b(whole, digest_size=12).hexdigest()
     return safe
 
 

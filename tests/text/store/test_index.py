@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from dataclasses import dataclass, replace
+
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -317,7 +317,7 @@ def plans(draw: st.DrawFn) -> SearchPlan:
 @given(worlds(), st.lists(plans(), min_size=1, max_size=3), st.integers(0, 14))
 def test_every_column_against_the_reference(rows: list[Row], asked: list[SearchPlan], cut: int) -> None:
     index = Index(DIM)
-    index.add([replace(r, retired=NEVER, forgotten=NEVER, archived=NEVER, ended=NEVER) for r in rows[:cut]])
+    index.add([r._replace(retired=NEVER, forgotten=NEVER, archived=NEVER, ended=NEVER) for r in rows[:cut]])
     for plan in asked[:1]:
         index.search(plan)
     index.add(rows)  # the first ones only have their states refreshed

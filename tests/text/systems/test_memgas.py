@@ -148,6 +148,9 @@ def test_an_erased_session_leaves_no_links() -> None:
         memory.reflect()
         assert home("day 0") not in {end for link in edges(memory) for end in (link.source, link.target)}
         assert memory.recall("garden", k=5).hits[0].session == "day 8"
+        before = memory.stats()["seq"]
+        memory.reflect()
+        assert memory.stats()["seq"] == before
 
 
 def test_an_erased_turn_has_its_session_described_again() -> None:

@@ -136,7 +136,9 @@ def _adversarial(items: Sequence[Item]) -> list[Score]:
     """Category 5: whether the turns that lead astray are found (no fault), and whether answers say there is none."""
     asked = [item for item in items if not item.question.answerable]
     measures: dict[str, Measure] = {
-        "recall@10": lambda item: metrics.recall(item.turns[:10], item.question.gold) if item.question.gold else None
+        "led astray@10": lambda item: (
+            metrics.recall(item.turns[:10], item.question.gold) if item.question.gold else None
+        )
     }
     if any(item.response is not None for item in asked):
         measures["answer F1"] = _answer

@@ -43,7 +43,7 @@ from mnemic.text.record import Turn
 
 DISTRACTORS = 45
 SEED = 7
-"""The seed of the haystacks when none is asked for, so that numbers can be compared."""
+"""What the run's seed is added to for drawing haystacks."""
 VARIANTS = ("", "both", "samples", "samples-both")
 _STEM = re.compile(r"^(?:answer_)?(.+?)(?:_\d+)?$")
 
@@ -82,7 +82,7 @@ class LongMemEval(Base):
         for number, entry in enumerate(json_items(paths[0], ANY, "file")):
             if limit is not None and number >= limit:
                 break
-            cases.append(self._case(entry, haystack(entry, pool, seed or SEED), notes))
+            cases.append(self._case(entry, haystack(entry, pool, SEED + seed), notes))
         return Data(cases, paths, notes)
 
     def _case(self, entry: Mapping[str, Any], sessions: Sequence[Session], notes: Counter[str]) -> Case:

@@ -39,10 +39,12 @@ class NestedKV(Base):
         paths = required(data, "nested-kv", "kv-retrieval-140_keys.jsonl", *names)
         records = _rows(paths[0], PER_LEVEL)
         chains = [_rows(path, PER_LEVEL) for path in paths[1:]]
+        # Level by level in turn, so that a limit keeps some of each.
         cases = [
-            _case(f"{level}/{n}", level, records[n]["ordered_kv_records"], chain[n])
-            for n in range(PER_LEVEL)
+            _case(f"{level}/{n}", level, record["ordered_kv_records"], chain[n])
+            for n, record in enumerate(records)
             for level, chain in enumerate(chains, 1)
+            if n < len(chain)
         ]
         return Data(cases[:limit], paths)
 

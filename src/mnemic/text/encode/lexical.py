@@ -43,7 +43,8 @@ def fold(text: str) -> str:
     if text.isascii():
         return text.lower()
     text = unicodedata.normalize("NFKC", text.encode("utf-8", "ignore").decode("utf-8")).casefold()
-    return "".join(c for c in unicodedata.normalize("NFKD", text) if unicodedata.category(c) != "Mn" or c > "\u0e00")
+    bare = (c for c in unicodedata.normalize("NFKD", text) if unicodedata.category(c) != "Mn" or c > "\u0e00")
+    return unicodedata.normalize("NFC", "".join(bare))  # puts Hangul together again, which NFKD takes apart
 
 
 def words(text: str) -> list[str]:

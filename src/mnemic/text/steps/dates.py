@@ -6,7 +6,6 @@ Rules only: no model, no I/O, a fraction of a millisecond a question. Calendar e
 
 from __future__ import annotations
 
-import re
 from bisect import bisect_left
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
@@ -15,7 +14,10 @@ from datetime import UTC, datetime, tzinfo
 from mnemic.text.steps.sessions import SessionGrammar, SessionMention, SessionRef
 from mnemic.text.steps.timex import MAX, MIN, Bounds, Grammar, Node, back_by, midnight, shift, tokenise, unit_bounds
 from mnemic.text.steps.timex.anchor import find_anchor
+from mnemic.text.steps.timex.patterns import pattern
 from mnemic.text.steps.timex.talk import about_talk, asks_about_talk, asks_when, has_content, times_of_talk
+from mnemic.text.steps.timex.tense import about_plans
+from mnemic.text.steps.timex.timeword import has_time_word
 
 __all__ = [
     "Mention",
@@ -178,9 +180,9 @@ def resolve(text: str, said: datetime) -> list[Mention]:
     """
     said = _aware(said)
     mentions = []
-    for sentence in _SENTENCE.finditer(text):
+    for sentence in pattern(_SENTENCE).finditer(text):
         tokens = tokenise(sentence[0])
-        grammar = Grammar(tokens, said.replace(tzinfo=None), ahead=bool(_FUTURE.search(sentence[0])), plans=True)
+        grammar = Grammar(tokens, said.replace(tzinfo=None), ahead=about_plans(sentence[0]), plans=True)
         for node, i, j in grammar.scan([False] * len(tokens)):
             mentions.append(
                 Mention(
@@ -192,11 +194,6 @@ def resolve(text: str, said: datetime) -> list[Mention]:
                 )
             )
     return mentions
-
-
-def has_time_word(text: str) -> bool:
-    """Whether a turn names a time: a date, a weekday, "yesterday", "two years", "last summer". One regex search."""
-    return bool(_TIME_WORD.search(text))
 
 
 # ---- what the question is about -------------------------------------------------------------------------------------
@@ -281,35 +278,13 @@ def _without(text: str, spans: list[tuple[int, int]]) -> str:
     kept, at = [], 0
     for start, end in sorted(spans):
         if start >= at:
-            kept.append(_LEADING.sub("", text[at:start]))
+            kept.append(pattern(_LEADING).sub("", text[at:start]))
             at = end
-    return re.sub(r"\s+([?.!,])", r"\1", " ".join(" ".join([*kept, text[at:]]).split())).strip(" ,")
+    return pattern(r"\s+([?.!,])").sub(r"\1", " ".join(" ".join([*kept, text[at:]]).split())).strip(" ,")
 
 
-_I = re.IGNORECASE
-_LEADING = re.compile(
-    r"(?:\b(?:back|some ?time|early|late|dated|from|in|on|at|of|over|during|for|throughout|across|the|our|within|by|to"
-    r"|around|about|way)\s+)+$",
-    _I,
+_LEADING = (
+    r"(?i)(?:\b(?:back|some ?time|early|late|dated|from|in|on|at|of|over|during|for|throughout|across|the|our|within|by|to"
+    r"|around|about|way)\s+)+$"
 )
-_SENTENCE = re.compile(r"[^.!?\n]+(?:\.(?=\w)[^.!?\n]+|(?<=\b[A-Za-z]{3})\.(?= [0-9])[^.!?\n]+)*[.!?\n]*")
-_FUTURE = re.compile(
-    r"\b(?:will|shall|won't|going to|gonna|next|upcoming|plan|plans|planning|planned|looking forward|can['’]t wait|soon"
-    r"|tomorrow|about to|scheduled|hoping|coming up|excited for)\b|\w['’]ll\b"
-    r"|\bin (?:an?|one|two|three|a few|a couple of) (?:days?|weeks?|months?)\b",
-    _I,
-)
-_NAMED_UNIT = r"(?:minute|hour|night|morning|afternoon|evening|day|week|month|year|season|decade|time)"
-_SEASON = r"(?:summer|spring|autumn|fall|winter)"
-_TIME_WORD = re.compile(
-    r"\b(?:(?i:yesterday|today|tonight|tomorrow|ago|weekends?|fortnight|(?:mon|tues|wednes|thurs|fri|satur|sun)days?"
-    r"|january|february|april|june|july|august|september|october|november|december"
-    r"|christmas|xmas|easter|halloween|thanksgiving|midnight|noon|recently|lately|earlier"
-    rf"|(?:last|next|this|past|previous|coming|every|each|other) (?:\w+ )?(?:{_NAMED_UNIT}|{_SEASON})s?"
-    rf"|(?:in|since|during|until|by|from|of) (?:the )?(?:early |late |mid-?)?(?:{_SEASON}|[12][0-9]{{3}}s?)"
-    r"|(?:[0-9]+|an?|one|two|three|four|five|six|seven|eight|nine|ten|twelve|few|of|several|many) "
-    r"(?:minute|hour|day|night|week|month|year|decade)s?|(?:day|week) (?:before|after|of))"
-    r"|(?:19|20)[0-9]{2}|[0-9]{1,2}(?:st|nd|rd|th|:[0-9]{2}| ?[ap]m| ?[AP]M)|[0-9]{1,2}[/.][0-9]{1,2}[/.][0-9]{2,4}"
-    r"|(?:[Ll]ast|[Nn]ext|[Tt]his|[Oo]n) (?:Mon|Tues?|Wed|Thu|Thurs|Fri|Sat|Sun)"
-    r"|May|March|Jan|Feb|Apr|Jun|Jul|Aug|Sept?|Oct|Nov|Dec)\b"
-)
+_SENTENCE = r"[^.!?\n]+(?:\.(?=\w)[^.!?\n]+|(?<=\b[A-Za-z]{3})\.(?= [0-9])[^.!?\n]+)*[.!?\n]*"

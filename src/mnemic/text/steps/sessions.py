@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import NamedTuple
 
 from mnemic.text.steps.timex import Grammar
 
@@ -53,8 +54,7 @@ class SessionRef:
         return sorted(picked)
 
 
-@dataclass(frozen=True, slots=True)
-class SessionMention:
+class SessionMention(NamedTuple):
     """A session expression at ``tokens[start:end]``.
 
     ``ordinal``: it counts, so it may count inside a stretch of time. ``vague``: it says no more than "last" or

@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 
 from mnemic.text.encode.lexical import words
 from mnemic.text.steps.dates import has_time_word
+from mnemic.text.steps.timex.patterns import pattern
 
-_QUESTION = re.compile(r"[?？]\s*[\"'”’)\]]*\s*$")
-_NAME = re.compile(r"(?<![.!?:…]\s)(?<!^)\b[A-Z][a-z]+")
-_REACTION = re.compile(
-    r"\W*(?:wow|thanks?|thank you|that'?s|awesome|cool|nice|great|congrat\w*|aw+|sounds|glad|yea?h?|yep|sure|no problem"
+_QUESTION = r"[?？]\s*[\"'”’)\]]*\s*$"
+# A capital first, so that the search can leap from one to the next; then what stands before it.
+_NAME = r"[A-Z](?<=\b[A-Z])(?<!^[A-Z])(?<![.!?:…]\s[A-Z])[a-z]+"
+_REACTION = (
+    r"(?i)\W*(?:wow|thanks?|thank you|that'?s|awesome|cool|nice|great|congrat\w*|aw+|sounds|glad|yea?h?|yep|sure|no problem"
     r"|absolutely|definitely|exactly|totally|hey|hi|hello|bye|take care|see you|good (?:luck|morning|night)"
-    r"|ha(?:ha)+|lol|oh|ok(?:ay)?|right|true|same|me too)\b",
-    re.IGNORECASE,
+    r"|ha(?:ha)+|lol|oh|ok(?:ay)?|right|true|same|me too)\b"
 )
 MOST_NAMES = 3
 
@@ -34,14 +34,14 @@ class Traits:
 def traits(text: str) -> Traits:
     """The traits of a turn's text."""
     names = 0
-    for _ in _NAME.finditer(text):
+    for _ in pattern(_NAME).finditer(text):
         names += 1
         if names == MOST_NAMES:
             break
     return Traits(
-        question=bool(_QUESTION.search(text[-64:])),
+        question=bool(pattern(_QUESTION).search(text[-64:])),
         time_word=has_time_word(text),
         words=len(words(text)),
         names=names,
-        reaction=bool(_REACTION.match(text)),
+        reaction=bool(pattern(_REACTION).match(text)),
     )

@@ -6,10 +6,11 @@ thrown away at any time. Searching it touches no SQL.
 
 from __future__ import annotations
 
+import itertools
 import threading
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,7 +20,7 @@ from mnemic.text.plan import Bools, Candidates, Filter, Ints, Matches, SearchPla
 from mnemic.text.record import Kind, to_micros
 from mnemic.text.store.postings import Found, Postings
 
-KINDS = tuple(Kind)
+KIND_CODES: dict[str, int] = {kind: code for code, kind in enumerate(Kind)}
 NEVER = np.inf
 """A time that does not come: an item that is not retired, not forgotten, still valid."""
 PRESENT = 1e300
@@ -54,12 +55,11 @@ _ITEM = np.dtype(
 _KEY = np.dtype([("item", "i4"), ("length", "f4")])
 
 
-@dataclass(frozen=True, slots=True)
-class Row:
+class Row(NamedTuple):
     """One stored item with its keys, as the store hands it to the index. Times in epoch seconds, NaN unknown."""
 
     id: str
-    kind: Kind
+    kind: str
     at: float
     valid_from: float
     valid_to: float
@@ -78,8 +78,8 @@ class Row:
     names: int
     reaction: bool
     tokens: Sequence[str]
-    sparse_terms: Sequence[NDArray[np.int32]]
-    sparse_weights: Sequence[Floats]
+    sparse_terms: Sequence[NDArray[np.integer[Any]]]
+    sparse_weights: Sequence[NDArray[np.floating[Any]]]
     dense: Sequence[Floats]
 
 
@@ -121,6 +121,12 @@ class Names:
         if code == len(self.names):
             self.names.append(name)
         return code
+
+    def codes(self, names: Sequence[str]) -> Ints:
+        """The numbers [names], given out on first sight."""
+        for name in set(names) - self._codes.keys():
+            self.code(name)
+        return np.fromiter(map(self._codes.__getitem__, names), np.int64, len(names))
 
     def get(self, name: str) -> int:
         """The number of ``name``, -1 if it was never given one."""
@@ -188,74 +194,79 @@ class Index:
         if not fresh:
             return
         first_item, first_key = self.items.count, self.keys.count
-        items = self.items.grow(len(fresh))
-        key_total = sum(len(row.tokens) for row in fresh)
-        keys = self.keys.grow(key_total)
-        if self.vectors is not None:
-            vectors = self.vectors.grow(key_total)
-        code, key_at = self.vocabulary.code, 0
-        flat_terms: list[int] = []
-        flat_counts: list[int] = []
-        per_key: list[int] = []
-        for i, row in enumerate(fresh):
-            number = first_item + i
-            self.ids.append(row.id)
-            self.rows[row.id] = number
-            items[i] = (
-                row.at, row.valid_from, row.valid_to, row.ended, row.recorded, row.retired, row.forgotten,
-                row.archived, True, KINDS.index(row.kind), self.roles.code(row.role),
-                row.question, row.time_word, self.sessions.code(row.session), self.speakers.code(row.speaker),
-                -1, -1, number, first_key + key_at, row.words, row.names, row.reaction,
-            )  # fmt: skip
-            for j, text in enumerate(row.tokens):
-                counts: dict[int, int] = {}
-                length = 0
-                for token in text.split():
-                    term = code(token)
-                    counts[term] = counts.get(term, 0) + 1
-                    length += 1
-                flat_terms.extend(counts)
-                flat_counts.extend(counts.values())
-                per_key.append(len(counts))
-                keys[key_at] = (number, length)
-                self._total_length += length
-                if self.vectors is not None and row.dense:
-                    vectors[key_at] = row.dense[j]
-                key_at += 1
-            self._live_keys += len(row.tokens)
-            if row.kind == Kind.TURN and row.session is not None:
-                self._link(number, row)
-        numbers = np.arange(first_key, first_key + key_total, dtype=np.int32)
-        self.lexical.add(np.array(flat_terms, np.int32), np.repeat(numbers, per_key), np.array(flat_counts, np.float32))
-        sparse_terms = [terms for row in fresh for terms in row.sparse_terms]
-        if sparse_terms:
+        key_counts = [len(row.tokens) for row in fresh]
+        texts = [text for row in fresh for text in row.tokens]
+        numbers = np.arange(first_key, first_key + len(texts), dtype=np.int32)
+        key_items = np.repeat(np.arange(first_item, first_item + len(fresh)), key_counts)
+        first_keys = (first_key + np.cumsum(key_counts) - key_counts).tolist()
+        sessions, speakers, roles = self.sessions.code, self.speakers.code, self.roles.code
+        self.items.grow(len(fresh))[:] = np.array(
+            [
+                (
+                    row.at, row.valid_from, row.valid_to, row.ended, row.recorded, row.retired, row.forgotten,
+                    row.archived, True, KIND_CODES[row.kind], roles(row.role), row.question, row.time_word,
+                    sessions(row.session), speakers(row.speaker), -1, -1, number, first, row.words, row.names,
+                    row.reaction,
+                )
+                for number, first, row in zip(itertools.count(first_item), first_keys, fresh)
+            ],
+            _ITEM,
+        )  # fmt: skip
+        self.ids.extend(row.id for row in fresh)
+        self.rows.update((row.id, number) for number, row in enumerate(fresh, first_item))
+        lengths = self._add_terms(texts, numbers)
+        keys = self.keys.grow(len(texts))
+        keys["item"], keys["length"] = key_items, lengths
+        self._total_length += float(lengths.sum())
+        self._live_keys += len(texts)
+        terms = [terms for row in fresh for terms in row.sparse_terms]
+        if terms:
             self.sparse.add(
-                np.concatenate(sparse_terms),
-                np.repeat(numbers, [len(terms) for terms in sparse_terms]),
-                np.concatenate([weights for row in fresh for weights in row.sparse_weights]),
+                np.concatenate(terms).astype(np.int32),
+                np.repeat(numbers, [len(each) for each in terms]),
+                np.concatenate([weights for row in fresh for weights in row.sparse_weights]).astype(np.float32),
             )
+        if self.vectors is not None:
+            self.vectors.grow(len(texts))[:] = [vector for row in fresh for vector in row.dense]
+        self._thread(fresh, first_item)
 
-    def _link(self, number: int, row: Row) -> None:
-        """Thread a turn into its session by time; one that revises another shares the place of that.
+    def _add_terms(self, texts: Sequence[str], numbers: NDArray[np.int32]) -> Floats:
+        """Index the stems of each text under its key; returns how many stems each has."""
+        split = [text.split() for text in texts]
+        stems = list(itertools.chain.from_iterable(split))
+        codes = self.vocabulary.codes(stems)
+        lengths = np.array([len(each) for each in split], np.float32)
+        places = np.repeat(np.arange(len(texts)), lengths.astype(np.int64))
+        flat, counts = np.unique(places * len(self.vocabulary) + codes, return_counts=True)
+        place, term = np.divmod(flat, max(len(self.vocabulary), 1))
+        self.lexical.add(term.astype(np.int32), numbers[place], counts.astype(np.float32))
+        return lengths
+
+    def _thread(self, fresh: Sequence[Row], first: int) -> None:
+        """Thread turns into their sessions by time; one that revises another shares the place of that.
 
         Only places are threaded (``previous``, ``following``); a place bears the number of its first turn.
         """
         items = self.items.view()
-        session = int(items["session"][number])
-        revised = self.rows.get(row.supersedes) if row.supersedes else None
-        if revised is not None and items["session"][revised] == session and items["kind"][revised] == 0:
-            items["place"][number] = items["place"][revised]
-            return
-        before, after = self._tails.get(session, -1), -1
-        while before >= 0 and items["at"][before] > row.at:
-            before, after = int(items["previous"][before]), before
-        items["previous"][number], items["following"][number] = before, after
-        if before >= 0:
-            items["following"][before] = number
-        if after >= 0:
-            items["previous"][after] = number
-        else:
-            self._tails[session] = number
+        at, previous, following, place = items["at"], items["previous"], items["following"], items["place"]
+        sessions = items["session"][first:].tolist()
+        for number, (row, session) in enumerate(zip(fresh, sessions, strict=True), first):
+            if session < 0 or row.kind != Kind.TURN:
+                continue
+            revised = self.rows.get(row.supersedes) if row.supersedes else None
+            if revised is not None and items["session"][revised] == session and items["kind"][revised] == 0:
+                place[number] = place[revised]
+                continue
+            before, after = self._tails.get(session, -1), -1
+            while before >= 0 and at[before] > row.at:
+                before, after = int(previous[before]), before
+            previous[number], following[number] = before, after
+            if before >= 0:
+                following[before] = number
+            if after >= 0:
+                previous[after] = number
+            else:
+                self._tails[session] = number
 
     def refresh(self, number: int, row: Row) -> None:
         """Take over the states that can change after writing."""
@@ -314,7 +325,7 @@ class Index:
             mask = condition if mask is None else mask & condition
 
         if filter.kinds:
-            also(np.isin(items["kind"], [KINDS.index(Kind.parse(kind)) for kind in filter.kinds]))
+            also(np.isin(items["kind"], [KIND_CODES[Kind.parse(kind)] for kind in filter.kinds]))
         if filter.speakers:
             also(np.isin(items["speaker"], self.speakers.find(filter.speakers)))
         if filter.sessions:

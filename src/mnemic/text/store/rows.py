@@ -142,7 +142,7 @@ def index_row(first: Sequence[Any], keys: Sequence[Sequence[Any]], dense: int) -
     # A key may lack its vectors while the space is being encoded anew: then it has no terms, and no direction.
     return Row(
         id=id,
-        kind=Kind(kind),
+        kind=kind,
         at=math.nan if at is None else at / 1e6,
         valid_from=math.nan if valid_from is None else valid_from / 1e6,
         valid_to=NEVER if valid_to is None else valid_to / 1e6,
@@ -161,8 +161,8 @@ def index_row(first: Sequence[Any], keys: Sequence[Sequence[Any]], dense: int) -
         names=names,
         reaction=bool(reaction),
         tokens=[k[-4] for k in keys],
-        sparse_terms=[np.frombuffer(k[-3] or b"", np.uint16).astype(np.int32) for k in keys],
-        sparse_weights=[np.frombuffer(k[-2] or b"", np.float16) for k in keys],
+        sparse_terms=[np.frombuffer(k[-3], np.uint16) if k[-3] else _NO_TERMS for k in keys],
+        sparse_weights=[np.frombuffer(k[-2], np.float16) if k[-2] else _NO_WEIGHTS for k in keys],
         dense=[np.frombuffer(k[-1] or bytes(4 * dense), np.float32) for k in keys] if dense else [],
     )
 
@@ -172,6 +172,7 @@ INDEX_COLUMNS = (
     "i.speaker, i.role, i.session, i.supersedes, i.question, i.time_word, i.words, i.names, i.reaction, "
     "i.rid, k.tokens, s.terms, s.weights, d.vector"
 )
+_NO_TERMS, _NO_WEIGHTS = np.zeros(0, np.uint16), np.zeros(0, np.float16)
 RID = 19
 """Where the item's row id stands among INDEX_COLUMNS."""
 

@@ -44,6 +44,10 @@ def utc_now() -> datetime:
     return datetime.now(UTC)
 
 
+_Sessions = tuple[list[tuple[str, float]], list[tuple[str, datetime | None]]]
+"""What the index says, and the same with datetimes: made once for each state of the index."""
+
+
 class SqliteSpace(SqliteJobs, SqliteTransfer, SqliteUsage):
     """One space in one file. ``path`` may be ``:memory:``."""
 
@@ -63,6 +67,7 @@ class SqliteSpace(SqliteJobs, SqliteTransfer, SqliteUsage):
         self.clock = clock
         self._db = Connection(path, durability=durability, read_only=read_only)
         self._index = self._new_index()
+        self._sessions: _Sessions | None = None
         self._uses = UsageLog()
         self._erasing = not read_only and self.get_meta("erasure_pending") is not None
         if self._erasing:
@@ -334,12 +339,15 @@ class SqliteSpace(SqliteJobs, SqliteTransfer, SqliteUsage):
         with self._index.lock, self._db.read() as db:
             self._follow(db, self._index)
             starts = self._index.session_starts()
-        # A zone may put a time up to a day outside the years that UTC can show.
-        moments = [None if at == -math.inf else min(max(at, _FIRST), _LAST) for _, at in starts]
-        return [
-            (name, None if at is None else EPOCH + timedelta(seconds=at))
-            for (name, _), at in zip(starts, moments, strict=True)
-        ]
+            if self._sessions is None or self._sessions[0] is not starts:  # the index makes a new list after a write
+                # A zone may put a time up to a day outside the years that UTC can show.
+                moments = [None if at == -math.inf else min(max(at, _FIRST), _LAST) for _, at in starts]
+                named = [
+                    (name, None if at is None else EPOCH + timedelta(seconds=at))
+                    for (name, _), at in zip(starts, moments, strict=True)
+                ]
+                self._sessions = (starts, named)
+            return list(self._sessions[1])
 
     def _follow(self, db: sqlite3.Connection, index: Index) -> None:
         """Bring the index to the state of the store."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from datetime import datetime
 
 from mnemic.text.steps.timex.calendar import (
@@ -116,10 +115,10 @@ class Grammar(Relative):
         a, b = left[0], right[0]
         if b.find and not a.find:
             start, end = b.find(a.start, 1)
-            b = replace(b, start=start, end=end)
+            b = b._replace(start=start, end=end)
         elif a.find:
             start, end = a.find(b.start, -1)
-            a = replace(a, start=start, end=end)
+            a = a._replace(start=start, end=end)
         start, end = min(a.start, b.start), max(a.end, b.end)
         return Node(start, end, "span", min(a.sure, b.sure)), right[1]
 
@@ -216,7 +215,7 @@ class Grammar(Relative):
         last = self._open(k)
         if not last or last[0].end <= node.start:
             return node, j
-        return replace(node, end=last[0].end), last[1]
+        return node._replace(end=last[0].end), last[1]
 
     def _near(self, i: int) -> Found:
         """``around X``: X and half its length, at least two days, on either side; ``within N units of X``."""
@@ -320,5 +319,5 @@ class Grammar(Relative):
         if self.words[k] in PARTS_OF_DAY:
             low, high = PARTS_OF_DAY[self.words[k]]
             start, end = shift(node.start, hours=low), shift(node.start, hours=high)
-            return replace(node, start=start, end=end, grain="night", find=None), k + 1
+            return node._replace(start=start, end=end, grain="night", find=None), k + 1
         return node, k + 1 if self.kinds[k] == "clock" else j

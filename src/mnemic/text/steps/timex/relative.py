@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
 from datetime import datetime
 
 from mnemic.text.steps.timex.absolute import Absolute
@@ -159,7 +158,7 @@ class Relative(Absolute):
             inner = self._dated(k, loose=True)
             if inner and inner[0].find:
                 start, end = inner[0].find(node.start, 1)
-                return replace(inner[0], start=start, end=end, find=None, yearly=False), inner[1]
+                return inner[0]._replace(start=start, end=end, find=None, yearly=False), inner[1]
         return node, j
 
     def _this_time(self, i: int) -> Found:
@@ -205,7 +204,7 @@ class Relative(Absolute):
         if self.words[j : j + 3] == ["and", "a", "half"]:
             amount, j = Quantity(amount.value + 0.5, amount.low + 0.5, amount.high + 0.5), j + 3
         if self.plans and (self.words[j] == "now" or self.words[i - 1] == "for") and self._lasting(i):
-            return replace(self._around(unit, amount, 0.6), grain="since"), j + (self.words[j] == "now")
+            return self._around(unit, amount, 0.6)._replace(grain="since"), j + (self.words[j] == "now")
         if led:
             timed = self.words[j] == "time"
             if not timed and (not self.plans or unit in ("hour", "minute")):  # a duration

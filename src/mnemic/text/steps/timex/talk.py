@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 
+from mnemic.text.steps.timex.patterns import pattern
 from mnemic.text.steps.timex.tokens import PARTS_OF_DAY, TODAY, UNITS, WEEKDAYS, Node
 
 Chars = tuple[int, int]  # a stretch of characters [start, end)
 
-_I = re.IGNORECASE
 _SAY = (
     r"(?:discuss|talk|chat|spoke|speak|say|said|tell|told|mention|cover|go over|went over|go through|went through"
     r"|bring up|brought up|come up|came up|convers|touch(?:ed)? (?:on|upon)|raise|exchange|recommend|suggest|advis|ask"
@@ -20,44 +19,44 @@ _SOME = r"(?: \w+){0,3}? "
 _ASKED = r"(?:what|which|who|anything|something|everything|all|topics?|subjects?|things?)"
 _PASSIVE = r"(?:was|were|been|is|got|get|has|have)"
 # "what did we discuss", "have you told me", "what was said", "what came up": the talk itself is what is asked for
-_WE_ASK = re.compile(
+_WE_ASK = (
+    r"(?i)"
     rf"\b(?:did|do|have|had|has|were|was|are|'d|would|what'd) (?:we|i|you|both of us|you and i)\b{_SOME}{_SAY}"
     rf"|\b{_ASKED}(?: \w+){{0,2}} (?:we|you|i)(?:'ve|'d)?\b{_SOME}{_SAY}"
     rf"|\b(?:what|which|who|anything|much)(?:['’]s)?\b{_SOME}{_PASSIVE}\b(?: \w+){{0,2}}? {_SAY}"
-    rf"|\bwhat(?:['’]s)? (?:\w+ )?(?:{_SAY}|come up)\b",
-    _I,
+    rf"|\bwhat(?:['’]s)? (?:\w+ )?(?:{_SAY}|come up)\b"
 )
-_SUMMARY = re.compile(
+_SUMMARY = (
+    r"(?i)"
     r"\b(?:summari[sz]e|summary|sum up|recap|gist)\b"
-    rf"|\b(?:our|we|what)\b[^?.!]{{0,60}}\b(?:on about|{_TALK})\b|\bour (?:\w+ ){{0,4}}?{_TALK}\b",
-    _I,
+    rf"|\b(?:our|we|what)\b[^?.!]{{0,60}}\b(?:on about|{_TALK})\b|\bour (?:\w+ ){{0,4}}?{_TALK}\b"
 )
-_WE_SAID = re.compile(
+_WE_SAID = (
+    r"(?i)"
     rf"\b(?:we|you|i)\b(?:'d|'ve)?{_SOME}(?:{_SAY}|had (?:an? |several |many )?(?:\w+ )?{_TALK}|gave me|advised)"
-    rf"|\b(?:the|that|this|those|'s) (?:\w+ ){{0,2}}{_TALK}\b",
-    _I,
+    rf"|\b(?:the|that|this|those|'s) (?:\w+ ){{0,2}}{_TALK}\b"
 )
-_I_SAID_THAT = re.compile(r"\b(?:i|you)\b(?: \w+){0,2}? (?:said|told|mention|recommend|suggest|ask|brought|advis)", _I)
-_THEY_SAID = re.compile(
+_I_SAID_THAT = r"(?i)\b(?:i|you)\b(?: \w+){0,2}? (?:said|told|mention|recommend|suggest|ask|brought|advis)"
+_THEY_SAID = (
+    r"(?i)"
     r"\b(?:did|does) \w+(?: and \w+)? (?:\w+ )?(?:discuss|say|mention|talk|tell|ask|chat|speak|suggest)\b"
-    r"|\b(?:said|mentioned|mentions|discussing)\b|\b(?:was|were) (?:\w+ )?(?:said|discussed|mentioned)\b",
-    _I,
+    r"|\b(?:said|mentioned|mentions|discussing)\b|\b(?:was|were) (?:\w+ )?(?:said|discussed|mentioned)\b"
 )
 _LED = r"(?:dated|from|in|on|at|of|over|during|the|back|for|held|that|took place)"
-_SAID_BEFORE = re.compile(
+_SAID_BEFORE = (
+    r"(?i)"
     rf"(?:\b{_TALK}|\bsaid|\bmention(?:ed|s)?|\bdiscuss(?:ed|es)?|\bspoke|\btalk(?:ed)?|\bchatt?(?:ed)?)"
-    rf"(?: (?:about|with \w+|we had|had))?(?: (?:quite a bit|a lot|a few times))?,? *(?:{_LED} )*$",
-    _I,
+    rf"(?: (?:about|with \w+|we had|had))?(?: (?:quite a bit|a lot|a few times))?,? *(?:{_LED} )*$"
 )
-_SAYS_AFTER = re.compile(rf",? (?:that )?(?:we|you|i)\b(?: had| were| was)? {_SAY}", _I)
-_JOINED = re.compile(r"(?:\s|,|&|\b(?:and|or|as well as|either|plus|on|in|from|the|also)\b)*", _I)
-_WHEN = re.compile(
+_SAYS_AFTER = rf"(?i),? (?:that )?(?:we|you|i)\b(?: had| were| was)? {_SAY}"
+_JOINED = r"(?i)(?:\s|,|&|\b(?:and|or|as well as|either|plus|on|in|from|the|also)\b)*"
+_WHEN = (
+    r"(?i)"
     r"\bwhen\b(?! we | you | i )|\bhow (?:long|recently|soon|old|many (?:days|weeks|months|years|hours|minutes))\b"
-    r"|\b(?:what|which) (?:exact )?(?:date|day|year|month|week|weekday|time|season|decade)s?\b",
-    _I,
+    r"|\b(?:what|which) (?:exact )?(?:date|day|year|month|week|weekday|time|season|decade)s?\b"
 )
-_WORD = re.compile(r"[^\W_]+(?:'[^\W_]+)?")
-_CLOCK = re.compile(r"\b[0-9]{1,2}(?::[0-9]{2})*\s?(?:[ap]\.?m\b\.?|o'clock\b)|\b[0-9]{1,2}:[0-9]{2}\b")
+_WORD = r"[^\W_]+(?:'[^\W_]+)?"
+_CLOCK = r"\b[0-9]{1,2}(?::[0-9]{2})*\s?(?:[ap]\.?m\b\.?|o'clock\b)|\b[0-9]{1,2}:[0-9]{2}\b"
 _TIMES = frozenset(
     {*UNITS, *TODAY, *WEEKDAYS, *PARTS_OF_DAY, *(f"{day}s" for day in [*WEEKDAYS, *PARTS_OF_DAY]), "ago"}
 )
@@ -83,18 +82,18 @@ _STOP = frozenset(
 
 def asks_when(text: str) -> bool:
     """Whether a time is what is asked for: "when", "how long", "how many days", "which year"."""
-    return bool(_WHEN.search(text))
+    return bool(pattern(_WHEN).search(text))
 
 
 def has_content(text: str) -> bool:
     """Whether words are left to match on besides times, stop-words and neutral words of talking."""
-    words = _WORD.findall(_CLOCK.sub(" ", text.lower().replace("’", "'")))
+    words = pattern(_WORD).findall(pattern(_CLOCK).sub(" ", text.lower().replace("’", "'")))
     return any(word not in _STOP and word not in _TIMES for word in (word.removesuffix("'s") for word in words))
 
 
 def asks_about_talk(text: str) -> bool:
     """Whether "we", "you" or "I" saying something is the question, and not a clause beside it."""
-    return bool(_WE_ASK.search(text))
+    return bool(pattern(_WE_ASK).search(text))
 
 
 def about_talk(text: str, content: bool, times: Sequence[Chars], nodes: Sequence[Node]) -> bool:
@@ -103,12 +102,12 @@ def about_talk(text: str, content: bool, times: Sequence[Chars], nodes: Sequence
     A plain "I mentioned my trip last week" dates the trip as often as the talk, so beside ``content`` it counts only
     where the time stands next to the verb of saying. What third persons said counts with a day that is written out.
     """
-    if _WE_ASK.search(text) or _SUMMARY.search(text) or any(_tied(text, time) for time in times):
+    if pattern(_WE_ASK).search(text) or pattern(_SUMMARY).search(text) or any(_tied(text, time) for time in times):
         return True
-    if _WE_SAID.search(text):
-        return not content or not _I_SAID_THAT.search(text)
+    if pattern(_WE_SAID).search(text):
+        return not content or not pattern(_I_SAID_THAT).search(text)
     written_out = any(node.grain == "day" and (node.yearly or node.find is None) for node in nodes)
-    return written_out and bool(_THEY_SAID.search(text))
+    return written_out and bool(pattern(_THEY_SAID).search(text))
 
 
 def times_of_talk(text: str, times: Sequence[Chars]) -> list[int]:
@@ -116,7 +115,7 @@ def times_of_talk(text: str, times: Sequence[Chars]) -> list[int]:
     "or"; all of them where none is."""
     groups: list[list[int]] = [[0]]
     for k in range(1, len(times)):
-        if _JOINED.fullmatch(text, times[k - 1][1], times[k][0]):
+        if pattern(_JOINED).fullmatch(text, times[k - 1][1], times[k][0]):
             groups[-1].append(k)
         else:
             groups.append([k])
@@ -126,4 +125,4 @@ def times_of_talk(text: str, times: Sequence[Chars]) -> list[int]:
 
 def _tied(text: str, time: Chars) -> bool:
     start, end = time
-    return bool(_SAID_BEFORE.search(text, max(0, start - 60), start) or _SAYS_AFTER.match(text, end))
+    return bool(pattern(_SAID_BEFORE).search(text, max(0, start - 60), start) or pattern(_SAYS_AFTER).match(text, end))

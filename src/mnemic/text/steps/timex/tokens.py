@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import re
 from abc import ABC, abstractmethod
 from collections.abc import Callable
-from dataclasses import dataclass
 from datetime import datetime
+from typing import NamedTuple
 
 from mnemic.text.steps.timex.calendar import Bounds, midnight
+from mnemic.text.steps.timex.patterns import pattern
 
-_TOKEN = re.compile(
+_TOKEN = (
     r"(?P<iso>[0-9]{4}[-/][0-9]{1,2}(?:[-/][0-9]{1,2})?(?![0-9]))(?:T[0-9:.]+Z?)?"
     r"|(?P<num>[0-9]{1,2}(?P<sep>[/.-])[0-9]{1,2}(?P=sep)(?:[0-9]{4}|[0-9]{2})(?![0-9]))"
     r"|(?P<short>[0-9]{1,2}/[0-9]{1,2}(?![0-9/]))"
@@ -89,8 +89,7 @@ HEDGES = ABOUT | {"good", "over", "like", "under"}
 VAGUE = {"couple": (2, 2, 2), "few": (2, 3, 5), "several": (3, 5, 8), "dozen": (12, 12, 12)}  # low, middle, high
 
 
-@dataclass(frozen=True, slots=True)
-class Node:
+class Node(NamedTuple):
     """A stretch of wall-clock time ``[start, end)``. ``find(ref, -1)`` gives the latest occurrence that starts at or
     before ``ref`` (``+1``: the earliest at or after) where the words name no single one ("Friday", "8 May")."""
 
@@ -105,8 +104,7 @@ class Node:
 Found = tuple[Node, int] | None
 
 
-@dataclass(frozen=True, slots=True)
-class Token:
+class Token(NamedTuple):
     """A word, number or mark. ``text`` is lower case without a possessive ending; ``kind`` is the regex group."""
 
     text: str
@@ -116,8 +114,7 @@ class Token:
     end: int
 
 
-@dataclass(frozen=True, slots=True)
-class Quantity:
+class Quantity(NamedTuple):
     """A number in words or digits; ``low`` and ``high`` bound a vague one ("a few": 2 to 5)."""
 
     value: float
@@ -132,7 +129,7 @@ class Quantity:
 def tokenise(text: str) -> list[Token]:
     """Words, numbers and marks with their place in ``text``; dates in digits are one token."""
     tokens = []
-    for found in _TOKEN.finditer(text):
+    for found in pattern(_TOKEN).finditer(text):
         kind = found.lastgroup or "word"
         raw = found[0]
         word = raw.lower().replace("’", "'")
