@@ -14,8 +14,9 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from mnemic.text.aio import AsyncMemory, aopen
+    from mnemic.text.forgetting import Preview
     from mnemic.text.language.answer import Answer
-    from mnemic.text.memory import Memory, Preview
+    from mnemic.text.memory import Memory
     from mnemic.text.opening import drop, open, spaces
     from mnemic.text.plan import Filter, Hit, Recall
     from mnemic.text.record import Kind, Receipt, Record, Turn
@@ -30,7 +31,7 @@ _HOMES = {
     "aopen": "mnemic.text.aio",
     "AsyncMemory": "mnemic.text.aio",
     "Memory": "mnemic.text.memory",
-    "Preview": "mnemic.text.memory",
+    "Preview": "mnemic.text.forgetting",
     "Answer": "mnemic.text.language.answer",
     "Filter": "mnemic.text.plan",
     "Hit": "mnemic.text.plan",

@@ -46,10 +46,10 @@ def versions() -> dict[str, str]:
 
 @cache
 def code() -> str:
-    """Digest of every source and table of the text floor and of the suites: what a result depends on."""
+    """Digest of every source and table of the text floor, of the runner and of the suites: what a result depends on."""
     root = Path(mnemic.__file__).parent
     hashed = blake2b(digest_size=8)
-    for path in sorted([*root.glob("text/**/*"), *root.glob("bench/**/*.py")]):
+    for path in sorted([*root.glob("text/**/*"), *root.glob("bench/*.py"), *root.glob("bench/suites/*.py")]):
         if path.suffix in (".py", ".json"):
             hashed.update(path.relative_to(root).as_posix().encode() + b"\0" + path.read_bytes())
     return hashed.hexdigest()

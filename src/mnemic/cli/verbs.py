@@ -11,7 +11,7 @@ import typer
 from mnemic.cli import options as o
 from mnemic.cli import show
 from mnemic.errors import InputError
-from mnemic.text.memory import Preview
+from mnemic.text.forgetting import Preview
 from mnemic.text.plan import Filter
 from mnemic.text.record import Kind, Receipt, to_datetime
 from mnemic.text.steps.render import name, visible, when

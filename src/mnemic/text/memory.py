@@ -15,6 +15,7 @@ from typing import Any, Self
 
 from mnemic.errors import InputError, NotFoundError
 from mnemic.text.encode.lexical import tokens
+from mnemic.text.forgetting import Preview, derived, going
 from mnemic.text.language.answer import Answer, answer_with, extract
 from mnemic.text.language.base import Language
 from mnemic.text.plan import Filter, Query, Recall
@@ -32,17 +33,6 @@ PAUSE = timedelta(minutes=30)
 
 
 _UNNAMED = re.compile(r"\d{1,4}-\d\d-\d\dT\d\d:\d\d:\d\d")
-
-
-@dataclass(frozen=True, slots=True)
-class Preview:
-    """What ``forget`` would take away: the records named, and those derived from nothing else. Secrets are masked."""
-
-    named: tuple[Record, ...]
-    derived: tuple[Record, ...]
-
-    def __len__(self) -> int:
-        return len(self.named) + len(self.derived)
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,7 +161,7 @@ class Memory:
             session=_clean(turn.session or default.session or "", "the session") or None,
             caption=caption,
             meta={**default.meta, **(turn.meta or {})},
-            secrets=tuple(secrets.find(text)),
+            secrets=tuple(secrets.find_in(text, caption)),
         )
 
     def _in_sessions(self, records: list[Record]) -> list[Record]:
@@ -220,25 +210,28 @@ class Memory:
             old,
             id=new_id(),
             text=text,
+            at=changed or old.at,
             valid=Interval(changed or old.valid.start, None),
             recorded=None,
             keys=(),
-            secrets=tuple(secrets.find(text)),
+            secrets=tuple(secrets.find_in(text, old.caption)),
             supersedes=old.id,
             superseded_by=None,
             version=old.version + 1,
         )
-        return self.space.write(Batch(puts=[new], retire={old.id: new.id}), op="revise")
+        # What was read out of the old words alone no longer counts; the new words are read by the next reflect.
+        stale = [] if changed else [record.id for record in derived(self.space, [old]) if record.state == State.ACTIVE]
+        return self.space.write(Batch(puts=[new], retire={old.id: new.id}, archive=stale), op="revise")
 
     def forget(self, what: str | Sequence[str], *, erase: bool = False, preview: bool = False) -> Receipt | Preview:
         """Forget by id, by ids, or by a query: every record that has all of the query's content words.
 
-        Forgotten records are never recalled again; ``as_of`` still shows them as they were before. ``erase`` removes
-        them and every trace of their text from all indexes and files. Records derived only from what goes, go too.
-        ``preview`` changes nothing and returns what would go.
+        Forgotten records are never recalled again; ``as_of`` still shows them as they were before. What was derived
+        from nothing else goes too. ``erase`` removes them, all their versions and everything that cites them from all
+        indexes and files; ``reflect`` derives again what other turns still support. ``preview`` changes nothing and
+        returns what would go.
         """
-        named = self._named(what)
-        gone = Preview(tuple(named), tuple(self._derived(named)))
+        gone = going(self.space, self._named(what), erase=erase)
         if preview:
             return Preview(tuple(map(masked, gone.named)), tuple(map(masked, gone.derived)))
         ids = [record.id for record in (*gone.named, *gone.derived)]
@@ -265,20 +258,6 @@ class Memory:
             found += page
             if cursor is None:
                 return found
-
-    def _derived(self, named: Sequence[Record]) -> list[Record]:
-        """What cites nothing but ``named``, directly or through others; and the other versions of a fact stay."""
-        gone = {record.id for record in named}
-        found: list[Record] = []
-        frontier = list(gone)
-        while frontier:
-            links = self.space.neighbours(frontier, ["cites"])
-            citing = self.space.get(sorted({link.source for link in links} - gone))
-            fresh = [record for record in citing if record.sources and set(record.sources) <= gone]
-            found += fresh
-            frontier = [record.id for record in fresh]
-            gone.update(frontier)
-        return found
 
     # -- reading ---------------------------------------------------------------------------------------------
 
@@ -309,7 +288,7 @@ class Memory:
             budget=budget,
             valid_at=to_datetime(valid_at),
             as_of=to_datetime(as_of),
-            filter=filter or Filter(),
+            filter=_settled(filter or Filter()),
         )
         found = self.system.read(asked, self.env)
         self.space.log_use(found.used)
@@ -396,16 +375,23 @@ class Memory:
         self.close()
 
 
+def _settled(filter: Filter) -> Filter:
+    """``filter`` with its times as datetimes."""
+    return replace(filter, since=to_datetime(filter.since), until=to_datetime(filter.until))
+
+
 def masked(record: Record) -> Record:
     """``record`` with its secrets replaced by their labels."""
     if not record.secrets:
         return record
-    return replace(record, text=secrets.mask(record.text, record.secrets), secrets=())
+    text, caption = secrets.masked(record.text, record.caption, record.secrets)
+    return replace(record, text=text, caption=caption, secrets=())
 
 
 def _masked_item(item: Mapping[str, Any]) -> dict[str, Any]:
     spans = [Span(*span) for span in json.loads(item["secrets"])]
-    return {**item, "text": secrets.mask(item["text"], spans), "secrets": "[]"} if spans else dict(item)
+    text, caption = secrets.masked(item["text"], item["caption"], spans)
+    return {**item, "text": text, "caption": caption, "secrets": "[]"}
 
 
 def _clean(text: str, what: str) -> str:

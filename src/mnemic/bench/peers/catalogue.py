@@ -66,7 +66,7 @@ ENTRIES: tuple[Entry, ...] = (
     _peer("langgraph", "langgraph", ("langgraph==1.2.22", "numpy==2.4.6"), note="InMemoryStore"),
     _peer("langgraph-sqlite", "langgraph", ("langgraph-checkpoint-sqlite==3.1.2",), variant="sqlite", environment="langgraph-sqlite", durable=True, note="SqliteStore"),
     _peer("llamaindex", "llamaindex", ("llama-index-core==0.14.25",), note="VectorStoreIndex over SimpleVectorStore"),
-    _peer("graphiti", "graphiti", ("graphiti-core==0.31.2",), durable=True, note="as its documentation opens it"),
+    _peer("graphiti", "graphiti", ("graphiti-core==0.31.1",), durable=True, note="as its documentation opens it"),
     _ours("mnemic", "mnemic", "lexical", durable=True, dense=False, note="public API, words only"),
     _ours("mnemic-sparse", "mnemic", "splade-tiny", models=("splade-tiny",), durable=True, dense=False, note="public API; the times include SPLADE encoding"),
     _ours("mnemic-all", "mnemic", "splade-tiny+minilm", models=("splade-tiny", "minilm"), durable=True, note="public API; the times include SPLADE encoding, MiniLM vectors are handed in as to the peers"),

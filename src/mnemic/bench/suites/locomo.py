@@ -135,11 +135,11 @@ def _answer(item: Item) -> float | None:
 def _adversarial(items: Sequence[Item]) -> list[Score]:
     """Category 5: whether the turns that lead astray are found (no fault), and whether answers say there is none."""
     asked = [item for item in items if not item.question.answerable]
-    measures: dict[str, Measure] = {
-        "led astray@10": lambda item: (
-            metrics.recall(item.turns[:10], item.question.gold) if item.question.gold else None
-        )
-    }
+    measures: dict[str, Measure] = {"led astray@10": _led_astray}
     if any(item.response is not None for item in asked):
         measures["answer F1"] = _answer
     return [score for score in tabulate(asked, measures) if score.group == CATEGORIES[5]]
+
+
+def _led_astray(item: Item) -> float | None:
+    return metrics.recall(item.turns[:10], item.question.gold) if item.question.gold else None

@@ -134,7 +134,8 @@ def ahead(query: Query, hits: list[Hit], env: Env) -> list[Hit]:
         if not earlier:
             return hits
         found = earlier[0] if tense == "first" else earlier[-1]
-    if found.kind not in kinds or not _passes(found, query, env):
+    over = bool(found.fields.get("ended")) and query.valid_at is None
+    if over or found.kind not in kinds or not _passes(found, query, env):
         return hits
     score = hits[0].score if hits else 0.0
     cited = [h for h in hits if h.id in found.sources]

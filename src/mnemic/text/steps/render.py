@@ -8,7 +8,7 @@ from datetime import datetime
 
 from mnemic.text.plan import Hit
 from mnemic.text.record import Kind, Record
-from mnemic.text.steps.secrets import mask
+from mnemic.text.steps.secrets import masked
 
 _PIECE = re.compile(r"\w+|[^\w\s]")
 # Controls, and the marks that reorder or hide text: a name must not be able to disguise the line it is in. The two
@@ -44,8 +44,9 @@ def name(text: str) -> str:
 
 def shown(record: Record) -> str:
     """What may be shown of a record: its text with secrets masked, its picture's caption, no hidden marks."""
-    text = visible(mask(record.text, record.secrets))
-    return f"{text} [shares an image: {visible(record.caption)}]".strip() if record.caption else text
+    text, caption = masked(record.text, record.caption, record.secrets)
+    text = visible(text)
+    return f"{text} [shares an image: {visible(caption)}]".strip() if caption else text
 
 
 def when(at: datetime | None) -> str:

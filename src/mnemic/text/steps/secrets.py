@@ -52,6 +52,20 @@ def find(text: str) -> list[Span]:
     return _join(spans(text))
 
 
+def find_in(text: str, caption: str | None) -> list[Span]:
+    """The secrets of a turn: offsets count through its text and on, past one line break, through its caption."""
+    return find(text) + [
+        Span(span.start + len(text) + 1, span.end + len(text) + 1, span.label) for span in find(caption or "")
+    ]
+
+
+def masked(text: str, caption: str | None, spans: Sequence[Span]) -> tuple[str, str | None]:
+    """Text and caption with the spans of :func:`find_in` masked."""
+    inside = [span for span in spans if span.start <= len(text)]
+    after = [Span(s.start - len(text) - 1, s.end - len(text) - 1, s.label) for s in spans if s.start > len(text)]
+    return mask(text, inside), None if caption is None else mask(caption, after)
+
+
 def mask(text: str, spans: Sequence[Span]) -> str:
     """``text`` with ``[secret:label]`` in place of each span.
 

@@ -15,7 +15,7 @@ from mnemic.text.encode.base import DenseEncoder, Floats, SparseEncoder, SparseV
 from mnemic.text.encode.lexical import tokens
 from mnemic.text.plan import Candidates, Filter, SearchPlan
 from mnemic.text.record import Batch, Key, Link, Receipt, Record
-from mnemic.text.steps.secrets import mask
+from mnemic.text.steps.secrets import masked
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,10 +43,10 @@ class EncodedKey:
 
 def key_text(record: Record) -> str:
     """What a record without keys of its own is found by: ``speaker: text [shares an image: caption]``, no secrets."""
-    text = mask(record.text, record.secrets)
+    text, caption = masked(record.text, record.caption, record.secrets)
     if record.speaker:
         text = f"{record.speaker}: {text}"
-    return f"{text} [shares an image: {record.caption}]" if record.caption else text
+    return f"{text} [shares an image: {caption}]" if caption else text
 
 
 def encode_keys(records: Sequence[Record], encoders: Encoders) -> list[list[EncodedKey]]:

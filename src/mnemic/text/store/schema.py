@@ -46,6 +46,7 @@ def m001_initial(db: sqlite3.Connection) -> None:
             digest BLOB NOT NULL)""",
         "CREATE INDEX items_seq ON items (seq)",
         "CREATE INDEX items_session ON items (session, at) WHERE session IS NOT NULL",
+        "CREATE INDEX items_at ON items (at)",
         "CREATE INDEX items_kind ON items (kind) WHERE kind <> 'turn'",
         "CREATE TABLE keys (kid INTEGER PRIMARY KEY, rid INTEGER NOT NULL, name TEXT NOT NULL, tokens TEXT NOT NULL)",
         "CREATE INDEX keys_rid ON keys (rid)",

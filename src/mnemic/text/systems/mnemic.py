@@ -43,9 +43,10 @@ class Settings:
 
 
 class Mnemic:
-    """Recall by the shape of the conversation. See the module's docstring."""
+    """Conversations, recalled in milliseconds without a language model; facts by rule."""
 
     name = "mnemic"
+    paper = "this package; docs/recall.md"
 
     def __init__(self, settings: Settings | None = None) -> None:
         self.settings = settings or Settings()
@@ -70,8 +71,8 @@ class Mnemic:
         legs = rank.features(c, cues)
         scores = rank.score(legs, weights.score)
         if asked.hard and not asked.content:  # the question is a stretch of time: everything in it, in order
-            scores = -np.argsort(np.argsort(np.nan_to_num(c.at, nan=np.inf), kind="stable")).astype(np.float32)
-            slots = assemble.best(c, scores, query.k)
+            slots = assemble.best(c, -np.argsort(np.argsort(c.at, kind="stable")).astype(np.float32), query.k)
+            scores = np.where(c.eligible, 1.0, 0.0).astype(np.float32)
             sure = float(len(slots) > 0)
         else:
             slots = assemble.best(c, scores, query.k, evidence(legs))

@@ -95,10 +95,37 @@ class Absolute(Reader):
             j += 1
             j += self.words[j] in (",", ".")
             j += self.words[j] == "the"
-            if self.words[j - 1] == "the" and (found := self._day_of_month(j, True)):
-                return found
-            return self._day_and_month(j)
+            led = self.words[j - 1] == "the" or (self.plans and self.kinds[j] == "ord")
+            found = (self._day_and_month(j) if self.plans else None) or (self._day_of_month(j, True) if led else None)
+            found = found or self._day_and_month(j)
+            return self._falling(WEEKDAYS[self.words[i]], *found) if found and self.plans else found
         return self._day_and_month(j) or self._month(j, loose)
+
+    def _falling(self, weekday: int, node: Node, j: int) -> Found:
+        """``node``, a day that names no year, as the occurrence on ``weekday``: mostly the nearest one.
+
+        What the sentence speaks of, past or future, counts for more than a distance up to 8 times as long. A weekday
+        that would lead more than a year away was a slip.
+        """
+        if not node.find or node.grain != "day":
+            return node, j
+        find = _on_weekday(node.find, weekday)
+        last, coming = find(self.now, -1), find(self.today, 1)
+        back, ahead = (self.today - last[0]) / DAY, (coming[0] - self.today) / DAY
+        patience = 1 / _PATIENCE if self.ahead else _PATIENCE if self.behind else 2.0
+        bounds, gap = (last, back) if back <= patience * ahead else (coming, ahead)
+        if gap > _FARTHEST or bounds[0].weekday() != weekday:
+            return node._replace(sure=0.6 * node.sure), j
+        return node._replace(start=bounds[0], end=bounds[1], sure=max(node.sure, 0.9), find=find), j
+
+    def _apposed(self, node: Node, j: int) -> Found:
+        """A day with its weekday behind it: ``the 14th, the Saturday``, ``8 May (a Thursday)``."""
+        k = j + (self.words[j] in (",", "(", "dash"))
+        k += self.words[k] in ("the", "a")
+        if k == j or self.words[k] not in WEEKDAYS or node.grain != "day" or not node.find:
+            return node, j
+        found = self._falling(WEEKDAYS[self.words[k]], node, k + 1)
+        return found if found and found[0].sure >= node.sure else (node, j)
 
     def _month(self, i: int, loose: bool) -> Found:
         """A month with a year, or alone where the words around say that a time is meant."""
@@ -131,6 +158,7 @@ class Absolute(Reader):
         """``8 May``, ``the eighth of May``, ``May 8th``, ``May the eighth``, with or without a year."""
         if self.words[i] in MONTHS:
             j = i + 1 + self._abbreviated(i)
+            j += self.plans and self.words[j : j + 2] == [",", "the"]
             j += self.words[j] == "the"
             if self.words[j] == "twenty" and self._year(j)[0]:  # "May twenty twenty-three" is a year
                 return None
@@ -171,7 +199,8 @@ class Absolute(Reader):
             first = month_start(self.today.year, self.today.month + (offset or 0))
             bounds = calendar_day(first.year, first.month, number)
             return (Node(*bounds, "day", 0.95), k + 1) if bounds else None
-        if self.kinds[j] in ("word", "ord", "int") and self.words[j] not in _AFTER_DATE:
+        told = self.plans and loose  # a weekday before it leaves no doubt
+        if self.kinds[j] in ("word", "ord", "int") and self.words[j] not in _AFTER_DATE and not told:
             return None
         before = self.words[i - 2] if i > 1 and self.words[i - 1] == "the" else ""
         if not loose and before not in (("on", "since", "by") if self.kinds[i] == "word" else _BEFORE_DAY):
@@ -344,6 +373,8 @@ class Absolute(Reader):
         return (Node(low, high, grain, whole[0].sure), whole[1]) if low < high else None
 
 
+_PATIENCE = 8.0
+_FARTHEST = 400  # days
 _AFTER_DATE = set(
     "and or but to until till through about that which when in with we did do was were is you i it he she they what how"
     " for at please after before because so since if my our his her then just around from by".split()
@@ -352,6 +383,18 @@ _BEFORE_DAY = set(
     "on of since until till before after by from between through around to and for discussed chat talk".split()
 )
 _DIVISIBLE = {"week", "fortnight", "month", "season", "quarter", "year", "decade", "part"}
+
+
+def _on_weekday(find: Callable[[datetime, int], Bounds], weekday: int) -> Callable[[datetime, int], Bounds]:
+    def falling(ref: datetime, way: int) -> Bounds:
+        bounds = find(ref, way)
+        for _ in range(40):
+            if bounds[0].weekday() == weekday:
+                break
+            bounds = find(shift(bounds[0], way), way)
+        return bounds
+
+    return falling
 
 
 def _month_of(at: datetime, offset: int) -> tuple[int, int]:

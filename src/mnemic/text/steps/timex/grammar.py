@@ -12,6 +12,7 @@ from mnemic.text.steps.timex.calendar import (
     calendar_day,
     midnight,
     shift,
+    unit_bounds,
 )
 from mnemic.text.steps.timex.relative import Relative
 from mnemic.text.steps.timex.tokens import (
@@ -113,7 +114,7 @@ class Grammar(Relative):
         if not right:
             return None
         a, b = left[0], right[0]
-        if b.find and not a.find:
+        if (b.find and not a.find) or (a.find and b.find and self.plans and (a.yearly > b.yearly or (self.ahead and a.start >= self.today))):
             start, end = b.find(a.start, 1)
             b = b._replace(start=start, end=end)
         elif a.find:
@@ -203,9 +204,14 @@ class Grammar(Relative):
         if not found or found[0].grain == "clock":
             return None
         node, j = found
+        if self.plans and word in ("until", "till") and self._negated(i):  # "it isn't until Friday": on Friday
+            return found
         if word in ("since", "after", "following", "past"):
             return self._and_until(self._to_now(node.start if word == "since" else node.end, node), j)
         return Node(MIN, node.start if word == "before" else node.end, "span", node.sure), j
+
+    def _negated(self, i: int) -> bool:
+        return any(word == "not" or word.endswith("n't") for word in self.words[max(0, i - 5) : i])
 
     def _and_until(self, node: Node, j: int) -> Found:
         """``since X but before Y``."""
@@ -294,13 +300,16 @@ class Grammar(Relative):
             found = self._counted(j) or self._quarter(j) or self._year_alone(j, cued)
         if not found and article:
             found = self._day_of_month(j, loose) or self._vague(j)
+        if found and self.plans:
+            found = self._apposed(*found)
         return self._tail(*found) if found else None
 
     def _vague(self, j: int) -> Found:
         """After "the": ``weekend``, ``other day``, ``other week``."""
         word, following = self.words[j], self.words[j + 1]
         if word == "weekend":
-            return Node(*self._weekend_back(1), "weekend", 0.9), j + 1
+            bounds = unit_bounds(self.now, word) if self.ahead else self._weekend_back(1)
+            return Node(*bounds, word, 0.9), j + 1
         if word != "other" or following not in ("day", "night", "week", "weekend"):
             return None
         low, high = (-21, -6) if following.startswith("week") else (-7, 0)

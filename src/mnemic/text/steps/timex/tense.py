@@ -1,16 +1,40 @@
-"""Whether a sentence speaks of what is to come: which way "on Friday" and "the 9th" are to be read."""
+"""Whether a sentence speaks of what is to come or of what has been: which way "on Friday" and "the 9th" are read."""
 
 from __future__ import annotations
 
 from mnemic.text.steps.timex.patterns import pattern
 
-_PLAN = (
+_COMING = (
     r"(?i)\b(?:will|shall|won['’]t|going to|gonna|next|upcoming|plan|plans|planning|planned|looking forward"
-    r"|can['’]t wait|soon|tomorrow|about to|scheduled|hoping|coming up|excited for|nearly here|almost here)\b|\w['’]ll\b"
+    r"|can['’]t wait|soon|tomorrow|about to|scheduled|hoping|coming up|excited for|(?:nearly|almost) here)\b|\w['’]ll\b"
     r"|\bin (?:an?|one|two|three|a few|a couple of) (?:days?|weeks?|months?)\b"
+    r"|(?:n['’]t|\bnot)(?: \w+){0,3}? (?:until|till)\b"
+    r"|\b(?:am|is|are|have|has|\w+['’](?:m|s|re|ve)) (?:now |all |already |both )?booked\b|\bbooked (?:\w+ ){0,4}?for\b"
+)
+# The present tells of a plan unless the sentence also tells of the past.
+_PRESENT = (
+    r"(?i)\b(?:is|are|['’]s|['’]re) (?:now |still |all )?on\b|\b(?:until|till|let['’]s|have to|has to|needs? to|wants? to|see you)\b"
+    r"|\b(?:i|we|you|he|she|they|it|\w+['’]s) (?:leaves?|fl(?:y|ies)|sets? off|departs?|arrives?|starts?|begins?"
+    r"|returns?|moves?)\b"
+    r"|\b(?:am|is|are|\w*['’](?:m|s|re)) (?:\w+ly |all |both |just )?(?:leaving|going|coming|flying|driving|moving"
+    r"|meeting|visiting|starting|having|hosting|travell?ing|arriving|returning|taking|getting|seeing|playing|marrying"
+    r"|celebrating|throwing|staying|heading|picking|running|turning|opening|bringing|giving|doing|working)\b"
+)
+_PAST = (
+    r"(?i)\b(?:was|were|wasn['’]t|weren['’]t|did|didn['’]t|had|hadn['’]t|went|got|came|met|saw|took|ran|ate|felt|left"
+    r"|told|said|made|gave|spent|flew|drove|bought|found|lost|won|sat|slept|ago|been"
+    r"|(?!indeed|speed|excited|scheduled|married|booked|planned|supposed|closed|invited|hundred|exceed|succeed|allowed"
+    r"|packed|engaged|tired|confirmed|approved|sorted|needed)\w{3,}ed)\b"
 )
 
 
 def about_plans(sentence: str) -> bool:
-    """Whether a time in ``sentence`` that names no year is the coming one."""
-    return pattern(_PLAN).search(sentence) is not None
+    """Whether ``sentence`` speaks of what is to come: a time in it that names no year is the coming one."""
+    return pattern(_COMING).search(sentence) is not None or (
+        pattern(_PRESENT).search(sentence) is not None and not about_past(sentence)
+    )
+
+
+def about_past(sentence: str) -> bool:
+    """Whether a verb of ``sentence`` stands in the past."""
+    return pattern(_PAST).search(sentence) is not None

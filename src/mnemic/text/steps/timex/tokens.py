@@ -147,7 +147,8 @@ class Reader(ABC):
     """One tokenised text and the moment it is read at.
 
     ``now`` is naive wall-clock time. ``ahead`` takes what names no year or week as the coming occurrence instead of
-    the latest one (a turn that speaks of the future); ``plans`` reads "in two weeks" as a time and not as a duration.
+    the latest one (a turn that speaks of the future), ``behind`` says that the text speaks of the past. ``plans`` is
+    for what people say themselves: "in two weeks" is a time and no duration, "Sunday the 9th" a 9th that is a Sunday.
     ``oldest`` and ``newest`` bound what there is to find: a date without a year whose latest occurrence lies after
     ``newest`` is the one before.
     """
@@ -158,6 +159,7 @@ class Reader(ABC):
         now: datetime,
         *,
         ahead: bool = False,
+        behind: bool = False,
         plans: bool = False,
         oldest: datetime | None = None,
         newest: datetime | None = None,
@@ -165,7 +167,7 @@ class Reader(ABC):
         self.tokens = tokens
         self.now = now
         self.today = midnight(now)
-        self.ahead, self.plans = ahead, plans
+        self.ahead, self.behind, self.plans = ahead, behind, plans
         self.oldest, self.newest = oldest, newest
         self.words = [token.text for token in tokens] + [""] * 8  # so that rules may look ahead without a bound
         self.kinds = [token.kind for token in tokens] + [""] * 8
