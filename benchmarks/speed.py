@@ -151,7 +151,9 @@ def measure(encoders: str, sizes: tuple[int, ...], figures: dict[str, Any], fold
             figures[f"recall ms right after a write, {size:,} turns, {leg}"] = round(after[0], 2)
             firsts = [float(in_child(FIRST, str(at), q)) for q in questions[:3]]
             figures[f"first recall s, {size:,} turns, {leg}"] = round(statistics.median(firsts), 3)
-            figures[f"resident MB, {size:,} turns, {leg}"] = round(float(in_child(RESIDENT, str(at), *questions[:20])), 1)
+            figures[f"resident MB, {size:,} turns, {leg}"] = round(
+                float(in_child(RESIDENT, str(at), *questions[:20])), 1
+            )
             figures[f"disk MB, {size:,} turns, {leg}"] = round(at.stat().st_size / 1e6, 1)
 
 
@@ -165,7 +167,9 @@ def installation() -> dict[str, Any]:
         subprocess.run(pip, check=True)
         site = next(Path(folder).glob("lib/python*/site-packages"))
         skip = {p.name for p in site.iterdir() if p.name.split("-")[0] in ("pip", "setuptools", "_distutils_hack")}
-        total = sum(f.stat().st_size for p in site.iterdir() if p.name not in skip for f in [p, *p.rglob("*")] if f.is_file())
+        total = sum(
+            f.stat().st_size for p in site.iterdir() if p.name not in skip for f in [p, *p.rglob("*")] if f.is_file()
+        )
     weights = models.pull("splade-tiny", progress=False)
     model = sum(f.stat().st_size for f in weights.rglob("*") if f.is_file())
     return {"packages": round(total / 1e6, 1), "model": round(model / 1e6, 1), "sum": round((total + model) / 1e6, 1)}
@@ -179,10 +183,15 @@ def main() -> None:
     sizes = SIZES[:1] if chosen.small else SIZES
     figures: dict[str, Any] = {}
     load = [os.getloadavg()[0]]
-    imports = [float(in_child("import time; t = time.perf_counter(); import mnemic; print(time.perf_counter() - t)")) for _ in range(7)]
+    imports = [
+        float(in_child("import time; t = time.perf_counter(); import mnemic; print(time.perf_counter() - t)"))
+        for _ in range(7)
+    ]
     figures["import mnemic ms"] = round(1000 * statistics.median(imports), 1)
     whole = [
-        float(in_child("import time; t = time.perf_counter(); import mnemic; mnemic.open; print(time.perf_counter() - t)"))
+        float(
+            in_child("import time; t = time.perf_counter(); import mnemic; mnemic.open; print(time.perf_counter() - t)")
+        )
         for _ in range(5)
     ]
     figures["import of everything open() needs, ms"] = round(1000 * statistics.median(whole), 1)

@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 
 from mnemic.bench import report
-from mnemic.bench.run import Settings, dumps, run
+from mnemic.bench.result import dumps
+from mnemic.bench.run import Settings, run
 from mnemic.errors import InputError
 
 

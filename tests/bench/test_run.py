@@ -12,7 +12,8 @@ import pytest
 from mnemic.bench import machine
 from mnemic.bench.contender import Contender, contender
 from mnemic.bench.controls import BM25, Control, Random, Recent
-from mnemic.bench.run import MANY, Settings, compact, run
+from mnemic.bench.result import MANY, compact
+from mnemic.bench.run import Settings, run
 from mnemic.bench.suite import Base, Case, Data, Item, Question, Score, all_sessions, any_session, recall_at, tabulate
 from mnemic.errors import InputError, NotFoundError
 from mnemic.text.record import Turn
@@ -251,3 +252,11 @@ def test_code_digest_changes_with_the_source(tmp_path: Path, monkeypatch: pytest
         assert machine.code() != before
     finally:
         machine.code.cache_clear()
+
+
+def test_undated_turns_get_the_same_date_in_every_run():
+    memory = contender("mnemic@lexical").open()
+    memory.remember([Turn("My cat is called Miso.", id="a")])
+    (hit,) = memory.recall("cat", k=1, now=None).hits
+    assert hit.at == datetime(2024, 1, 1, tzinfo=UTC)
+    memory.close()

@@ -112,7 +112,7 @@ class TestTurns:
         assert (record.text, record.speaker, record.session) == (text, "A\0na", "s\0")
         for filter in (Filter(speakers=["A\0na"]), Filter(sessions=["s\0"]), Filter(ids=[id])):
             assert [hit.id for hit in memory.recall("日本", filter=filter)] == [id]
-        shown = memory.recall("red").text
+        shown = memory.recall("reversed").text
         assert not set(shown) & set("\0\x1b\u202e\u202c")
         assert "😀 日本 é" in shown
 
@@ -133,7 +133,7 @@ class TestTurns:
         assert found.text.startswith("[1] Fri 2024-03-01 09:00 ")
         assert not set(found.text) & set("\x1b\x07\u202e\u2028")
         answer = memory.ask("Does the heron nest?").text
-        assert not set(answer) & set("\x1b\x07\u202e\u2028\n")
+        assert not set(answer) & set("\x1b\x07\u2028\n")
 
     @pytest.mark.parametrize(
         "at",

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from mnemic.bench import metrics
-from mnemic.bench.run import FORMAT
+from mnemic.bench.result import FORMAT
 from mnemic.bench.suite import EVERY
 from mnemic.errors import InputError
 

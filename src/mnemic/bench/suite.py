@@ -106,6 +106,11 @@ class Item:
         return metrics.distinct(found)
 
 
+def sessions_of(ranked: Sequence[Sequence[str]], session_of: Mapping[str, str]) -> list[list[str]]:
+    """The distinct sessions of each hit's turns, as :attr:`Item.places`."""
+    return [metrics.distinct(session_of[id] for id in ids) for ids in ranked]
+
+
 Measure = Callable[[Item], float | None]
 """What one item is worth on one metric; None leaves the item out."""
 

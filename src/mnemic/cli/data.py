@@ -79,12 +79,7 @@ def export(
 
 
 def restore(
-    source: Annotated[
-        Path,
-        typer.Argument(
-            help="A file that export wrote; - reads standard input.", exists=True, dir_okay=False, allow_dash=True
-        ),
-    ],
+    source: Annotated[Path, typer.Argument(help="A file that export wrote; - reads standard input.")],
     store: o.Store = None,
     space: o.Space = "default",
     encoders: o.Encoders = "auto",

@@ -75,9 +75,11 @@ def open_memory(
 
 
 def read_text(source: Path) -> str:
-    """The text of a file, or of standard input for ``-``. Raises :class:`InputError` for what is not UTF-8."""
+    """The text of a file, or of standard input for ``-``. Raises :class:`InputError` for what cannot be read as UTF-8."""
     try:
         return (sys.stdin.buffer.read() if str(source) == "-" else source.read_bytes()).decode()
     except UnicodeDecodeError as error:
         told = "standard input" if str(source) == "-" else str(source)
         raise InputError(f"{told} is not UTF-8 text ({error}): convert it first") from None
+    except OSError as error:
+        raise InputError(f"cannot read {source}: {error}") from None

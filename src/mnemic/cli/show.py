@@ -21,6 +21,8 @@ from mnemic.text.steps.render import name, visible, when
 
 out = Console(highlight=False, soft_wrap=True)  # whoever reads the output breaks the lines, not we
 err = Console(stderr=True, highlight=False)
+WIDE = 1000
+"""Columns of a table that goes to a file or a pipe, where a folded id could not be found again."""
 
 
 def plain(value: Any) -> Any:
@@ -88,11 +90,11 @@ def _hit(h: Hit) -> Text:
 
 
 def table(columns: Iterable[str], rows: Iterable[Iterable[Any]], title: str | None = None) -> None:
-    """A plain table that folds rather than cuts."""
+    """A plain table that folds rather than cuts; as wide as its cells where no terminal bounds it."""
     made = Table(*columns, title=title, title_justify="left", box=None, pad_edge=False, header_style="bold")
     for row in rows:
         made.add_row(*(Text(visible(str(cell)), overflow="fold") for cell in row))
-    out.print(made, soft_wrap=False)
+    out.print(made, soft_wrap=False, width=None if out.is_terminal else WIDE)
 
 
 @contextmanager

@@ -139,15 +139,17 @@ def fallback(query: TimeQuery, now: datetime, dates: Sequence[datetime]) -> Time
     if query.grain in ("day", "weekend"):
         tries += [(-7 * weeks, -7 * weeks) for weeks in range(1, 9)]
     tries += [(-days, days) for days in (1, 3, 7, 14)]
+    walls = [(r.start.replace(tzinfo=None), r.end.replace(tzinfo=None)) for r in query.ranges]
+    zone = query.ranges[0].start.tzinfo
     candidates = [
-        tuple(TimeRange(_moved(r.start, low), _moved(r.end, high)) for r in query.ranges) for low, high in tries
+        _merged(((_moved(start, low), _moved(end, high)) for start, end in walls), zone) for low, high in tries
     ]
     if query.grain == "earlier":
         today = midnight(_aware(now))
         candidates.insert(0, (TimeRange(today, max(_going_on(_aware(now), starts) or _aware(now), today)),))
     elif query.grain == "night":
-        days = (TimeRange(midnight(r.start), _moved(midnight(_moved(r.end, -1e-6)), 1)) for r in query.ranges)
-        candidates.insert(0, tuple(days))
+        days = ((midnight(start), _moved(midnight(_moved(end, -1e-6)), 1)) for start, end in walls)
+        candidates.insert(0, _merged(days, zone))
     return next((replace(query, ranges=ranges) for ranges in candidates if _hit(ranges, starts)), query)
 
 
@@ -252,9 +254,8 @@ def _hit(ranges: Sequence[TimeRange], dates: Sequence[datetime]) -> bool:
 
 
 def _moved(at: datetime, days: float) -> datetime:
-    """``at`` moved by days; the ends of time stay where they are."""
-    wall = at.replace(tzinfo=None)
-    return at if wall in (MIN, MAX) else shift(wall, days).replace(tzinfo=at.tzinfo)
+    """Wall-clock time ``at`` moved by days; the ends of time stay where they are."""
+    return at if at in (MIN, MAX) else shift(at, days)
 
 
 def _back(at: datetime, unit: str, count: float) -> datetime:

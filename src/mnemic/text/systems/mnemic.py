@@ -13,6 +13,7 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from typing import Any
 
 import numpy as np
 
@@ -42,6 +43,16 @@ class Settings:
     exact: int = 2500
 
 
+@dataclass(frozen=True, slots=True)
+class Look:
+    """What the system sees before it ranks: the question's time, the candidates, its cues, and every feature [C]."""
+
+    asked: TimeQuery
+    candidates: Candidates
+    cues: rank.Cues
+    legs: dict[str, Floats]
+
+
 class Mnemic:
     """Conversations, recalled in milliseconds without a language model; facts by rule."""
 
@@ -56,6 +67,33 @@ class Mnemic:
 
     def read(self, query: Query, env: Env) -> Recall:
         clock = Clock()
+        seen = self.look(query, env, clock)
+        c, weights = seen.candidates, rank.weights(rank.variant(seen.candidates)).score
+        scores = rank.score(seen.legs, weights)
+        if seen.asked.hard and not seen.asked.content:  # the question is a stretch of time: all in it, in order
+            slots = assemble.best(c, -np.argsort(np.argsort(c.at, kind="stable")).astype(np.float32), query.k)
+            scores = np.where(c.eligible, 1.0, 0.0).astype(np.float32)
+            sure = float(len(slots) > 0)
+        else:
+            slots = assemble.best(c, scores, query.k, evidence(seen.legs))
+            found = signals(c, scores, seen.legs, seen.cues, weights)
+            sure = confidence(found, rank.variant(c)) if len(slots) else 0.0
+        clock.lap("rank")
+        parts = {name: coefficient * seen.legs[name] for name, coefficient in weights.items() if name in seen.legs}
+        hits = assemble.collect(env.space, query, c, slots, scores, parts)
+        if self.settings.facts:
+            hits = facts.ahead(query, hits, env)
+        clock.lap("collect")
+        trace: dict[str, Any] = {"system": self.name, "weights": rank.weights(rank.variant(c)).version}
+        trace |= {"candidates": len(c.item), "exact": c.exact}
+        if seen.asked.ranges:
+            trace["range"] = [[r.start.isoformat(), r.end.isoformat()] for r in seen.asked.ranges]
+            trace["range_filters"] = seen.asked.hard
+        return assemble.recall(query, hits, sure, clock, trace)
+
+    def look(self, query: Query, env: Env, clock: Clock | None = None) -> Look:
+        """Understand the question and bring its candidates with their features: everything that is ranked."""
+        clock = clock or Clock()
         sessions = env.space.sessions()
         dates = [at for _, at in sessions if at is not None]
         asked = self.understand(query, dates, env)
@@ -65,29 +103,8 @@ class Mnemic:
             asked = fallback(asked, query.now, dates)
             c = env.space.search(self.plan(query, asked, sessions, env))
         clock.lap("search")
-        variant = rank.variant(c)
-        weights = rank.weights(variant)
         cues = self.cues(query, asked, c)
-        legs = rank.features(c, cues)
-        scores = rank.score(legs, weights.score)
-        if asked.hard and not asked.content:  # the question is a stretch of time: everything in it, in order
-            slots = assemble.best(c, -np.argsort(np.argsort(c.at, kind="stable")).astype(np.float32), query.k)
-            scores = np.where(c.eligible, 1.0, 0.0).astype(np.float32)
-            sure = float(len(slots) > 0)
-        else:
-            slots = assemble.best(c, scores, query.k, evidence(legs))
-            sure = confidence(signals(c, scores, legs, cues, weights.score), variant) if len(slots) else 0.0
-        clock.lap("rank")
-        parts = {name: weights.score[name] * legs[name] for name in weights.score if name in legs}
-        hits = assemble.collect(env.space, query, c, slots, scores, parts)
-        if self.settings.facts:
-            hits = facts.ahead(query, hits, env)
-        clock.lap("collect")
-        trace = {"system": self.name, "weights": weights.version, "candidates": len(c.item), "exact": c.exact}
-        if asked.ranges:
-            trace["range"] = [[r.start.isoformat(), r.end.isoformat()] for r in asked.ranges]
-            trace["range_filters"] = asked.hard
-        return assemble.recall(query, hits, sure, clock, trace)
+        return Look(asked, c, cues, rank.features(c, cues))
 
     def understand(self, query: Query, dates: Sequence[datetime], env: Env) -> TimeQuery:
         """The question's time expressions, an anchor event ("the week before the trip") resolved to its date."""
