@@ -33,7 +33,7 @@ Data = Annotated[
 Systems = Annotated[
     list[str] | None,
     typer.Option(
-        "--system", help="SYSTEM[@ENCODERS], such as mnemic@splade-tiny+minilm, or a control (bm25, recent, random)."
+        "--system", help="SYSTEM\\[@ENCODERS], such as mnemic@splade-tiny+minilm, or a control (bm25, recent, random)."
     ),
 ]
 Seed = Annotated[int, typer.Option("--seed", help="What is drawn at random is drawn from this.")]
@@ -101,7 +101,7 @@ def report(
 
 @app.command()
 def card(
-    system: Annotated[str, typer.Option("--system", help="SYSTEM[@ENCODERS].")] = "mnemic",
+    system: Annotated[str, typer.Option("--system", help="SYSTEM\\[@ENCODERS].")] = "mnemic",
     results: Annotated[
         list[Path] | None, typer.Option("--result", help="Result files whose scores of this system are quoted.")
     ] = None,

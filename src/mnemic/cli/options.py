@@ -75,7 +75,7 @@ def open_memory(
 
 
 def read_text(source: Path) -> str:
-    """The text of a file, or of standard input for ``-``. Raises :class:`InputError` for what cannot be read as UTF-8."""
+    """The text of a file, or of standard input for ``-``; :class:`InputError` for what cannot be read as UTF-8."""
     try:
         return (sys.stdin.buffer.read() if str(source) == "-" else source.read_bytes()).decode()
     except UnicodeDecodeError as error:

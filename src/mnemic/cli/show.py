@@ -94,7 +94,7 @@ def table(columns: Iterable[str], rows: Iterable[Iterable[Any]], title: str | No
     made = Table(*columns, title=title, title_justify="left", box=None, pad_edge=False, header_style="bold")
     for row in rows:
         made.add_row(*(Text(visible(str(cell)), overflow="fold") for cell in row))
-    out.print(made, soft_wrap=False, width=None if out.is_terminal else WIDE)
+    (out if out.is_terminal else Console(width=WIDE)).print(made, soft_wrap=False)
 
 
 @contextmanager

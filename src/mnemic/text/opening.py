@@ -18,12 +18,14 @@ from mnemic.text import encode, systems
 from mnemic.text.encode.base import DenseEncoder, SparseEncoder
 from mnemic.text.language.base import Language
 from mnemic.text.memory import Memory
+from mnemic.text.record import new_id
 from mnemic.text.store.base import Encoders
 from mnemic.text.store.schema import is_store
 from mnemic.text.store.sqlite import SqliteSpace
 from mnemic.text.systems.base import System
 
 SUFFIX = ".db"
+REBUILDING = "rebuilding "
 _SAFE = frozenset("abcdefghijklmnopqrstuvwxyz0123456789-_")
 _RESERVED = frozenset(["con", "prn", "aux", "nul", *(f"{port}{n}" for port in ("com", "lpt") for n in range(10))])
 """Names of devices on Windows, with any suffix."""
@@ -77,10 +79,14 @@ def settle(opened: SqliteSpace, system: System, wanted: str | Sequence[str] | En
     if recorded is None:
         opened.encoders = choose(wanted)
         if not read_only:
-            opened.set_meta("space", opened.name)
-            opened.set_meta("system", system.name)
-            opened.set_meta("encoders", json.dumps(describe(opened.encoders)))
+            told = json.dumps(describe(opened.encoders))
+            opened.set_meta(space=opened.name, system=system.name, encoders=told)
     else:
+        if (opened.get_meta("epoch") or "").startswith(REBUILDING):
+            raise ConflictError(
+                f"the space {opened.name!r} is being rebuilt, or a rebuild of it was broken off: wait, or run: "
+                "mnemic rebuild"
+            )
         if recorded != system.name:
             raise ConflictError(
                 f"the space {opened.name!r} was made by the system {recorded!r}, not {system.name!r}: open it with "
@@ -178,16 +184,20 @@ def rebuild(
         chosen = choose([name for name, _ in told.values()] if encoders == "auto" and told else encoders)
         before = opened.get_meta("system") or "mnemic"
         made = systems.make(system or before)
-        if describe(chosen) != told:
+        epoch = new_id()  # from now on, whoever has the space open writes nothing more into it
+        broken = (opened.get_meta("epoch") or "").startswith(REBUILDING)
+        opened.set_meta(epoch=REBUILDING + epoch)
+        if describe(chosen) != told or broken:  # a rebuild that was broken off may have left both kinds of vectors
             opened.reencode(chosen, progress)
-            opened.set_meta("encoders", json.dumps(describe(chosen)))
+            opened.set_meta(encoders=json.dumps(describe(chosen)))
         opened.encoders = chosen
         opened.reset_index()
         derived = opened.derived()
         if derived:
             opened.purge(derived)
-        opened.set_meta("system", made.name)
         opened.unschedule("reflect")
+        opened.set_meta(system=made.name, epoch=epoch)
+        opened.reset_index()
         with Memory(opened, made, clock=utc_now) as memory:
             again = memory.derive_again()
             done = memory.reflect()

@@ -202,6 +202,31 @@ class TestAhead:
         found = moved.recall("Where did Ana live before?")
         assert not any("Porto" in hit.text for hit in found)
 
+    def test_a_revised_turn_gives_no_fact_until_it_is_read_again(self, memory: Memory) -> None:
+        memory.remember([LISBON])
+        memory.reflect()
+        memory.revise("Ana-1", "I live in Faro.", at="2023-06-01")
+        assert first(memory, "Where does Ana live?") == "I live in Faro."
+        assert first(memory, "Where does Ana live?", valid_at="2023-02-01") == "Ana lives in Lisbon."
+        memory.reflect()
+        assert first(memory, "Where does Ana live?") == "Ana lives in Faro."
+        assert first(memory, "Where did Ana live before?") == "Ana lives in Lisbon."
+
+    @pytest.mark.parametrize("reflected", [True, False])
+    def test_a_corrected_turn_never_was_so(self, memory: Memory, reflected: bool) -> None:
+        memory.remember([LISBON])
+        if reflected:
+            memory.reflect()
+        memory.revise("Ana-1", "I live in Faro.")
+        assert first(memory, "Where does Ana live?") == "I live in Faro."
+        memory.reflect()
+        assert first(memory, "Where does Ana live?") == "Ana lives in Faro."
+        for question, options in (
+            ("Where did Ana live before?", {}),
+            ("Where does Ana live?", {"valid_at": "2023-02-01"}),
+        ):
+            assert not any("Lisbon" in hit.text for hit in memory.recall(question, **options))
+
     def test_can_be_switched_off(self, clock: Any) -> None:
         from mnemic.text.systems.mnemic import Mnemic, Settings
 

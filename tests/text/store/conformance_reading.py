@@ -508,11 +508,11 @@ class Reading(SpaceFixtures):
 
     def test_meta(self, space: Space, make_space: MakeSpace) -> None:
         assert space.get_meta("x") is None
-        space.set_meta("x", "1")
-        space.set_meta("x", "2")
+        space.set_meta(x="1")
+        space.set_meta(x="2")
         assert space.get_meta("x") == "2"
-        space.set_meta("x", None)
-        space.set_meta("x", None)
+        space.set_meta(x=None)
+        space.set_meta(x=None)
         assert space.get_meta("x") is None
 
     def test_stats_count(self, space: Space, clock: Clock) -> None:

@@ -210,7 +210,7 @@ def test_read_only_reads_everything_and_changes_nothing(path: Path) -> None:
         lambda: put(space, turn("a", "x")),
         lambda: space.purge(["t1"]),
         lambda: space.enqueue("derive"),
-        lambda: space.set_meta("a", "b"),
+        lambda: space.set_meta(a="b"),
         lambda: space.restore([]),
     ):
         with pytest.raises(StoreError, match="read-only"):

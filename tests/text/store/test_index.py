@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections import Counter
 from dataclasses import dataclass
-
 from datetime import UTC, datetime, timedelta
 from typing import Any
 

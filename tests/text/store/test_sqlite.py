@@ -11,6 +11,9 @@ import pytest
 from conformance import SpaceConformance
 from spaces import HOUR, START, Clock, HashDense, HashSparse, MakeSpace, hits, opened, plan, put, turn
 
+import mnemic
+from mnemic.errors import ConflictError
+from mnemic.text import opening
 from mnemic.text.plan import SearchPlan
 from mnemic.text.record import Batch
 from mnemic.text.store.base import Encoders
@@ -229,3 +232,27 @@ def by_id(space: SqliteSpace, query: SearchPlan) -> dict[str, object]:
             c.vectors[i].tolist(),
         )
     return found
+
+
+def test_a_rebuilt_space_takes_no_writes_from_those_who_had_it_open(tmp_path: Path) -> None:
+    at = tmp_path / "m.db"
+    with mnemic.open(at, encoders="lexical") as before:
+        before.remember("I keep bees.", speaker="Ana")
+        opening.rebuild(at)
+        with pytest.raises(ConflictError, match="open it again"):
+            before.remember("I keep hens.", speaker="Ana")
+    with mnemic.open(at) as again:
+        again.remember("I keep hens.", speaker="Ana")
+        assert again.stats()["records"] == 2
+
+
+def test_a_rebuild_that_was_broken_off_is_told_and_mended(tmp_path: Path) -> None:
+    at = tmp_path / "m.db"
+    with mnemic.open(at, encoders="lexical") as memory:
+        memory.remember("I keep bees.", speaker="Ana")
+        memory.space.set_meta(epoch=opening.REBUILDING + "x")
+    with pytest.raises(ConflictError, match="mnemic rebuild"):
+        mnemic.open(at)
+    opening.rebuild(at)
+    with mnemic.open(at) as memory:
+        assert memory.recall("bees").hits

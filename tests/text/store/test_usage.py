@@ -50,7 +50,7 @@ def test_a_use_is_no_write_until_it_is_asked_for(tmp_path: Path) -> None:
         space.log_use(["a"])
     assert rows(tmp_path) == 0
     space.log_use(["a"])
-    space.set_meta("after", "it")  # the writer works in order: what was posted before is done
+    space.set_meta(after="it")  # the writer works in order: what was posted before is done
     assert rows(tmp_path) == 1
     assert space.stats()["seq"] == before
     space.close()
@@ -89,7 +89,7 @@ def test_a_failure_is_told_and_fails_nothing(
     monkeypatch.setattr(usage, "_write", fails)
     with caplog.at_level(logging.WARNING, logger="mnemic"):
         space.log_use(["a"] * usage.FLUSH)
-        space.set_meta("after", "it")
+        space.set_meta(after="it")
         space.log_use(["a"])
         space.close()
     assert caplog.text.count("the disk is full") == 2

@@ -31,6 +31,7 @@ _NOT_THE_PEER = (
     "distutils-precedence.pth",
     "pkg_resources",
 )
+_LISTING = re.compile(r" \(from versions: [^)]*\)")
 _ADDRESS = re.compile(r"\b\w+://\S+")
 
 
@@ -128,5 +129,5 @@ def _call(command: Sequence[str], timeout: float, home: Path) -> str:
     if done.returncode:
         said = [line for line in done.stderr.splitlines() if line.strip()]
         errors = [line for line in said if line.startswith("ERROR")] or said[-1:] or [f"exit code {done.returncode}"]
-        raise PeerError(plain("; ".join(errors)[:600], home))
+        raise PeerError(plain(_LISTING.sub("", "; ".join(errors))[:600], home))
     return done.stdout

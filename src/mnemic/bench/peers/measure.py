@@ -27,14 +27,16 @@ Progress = Callable[[str, str], None]
 class Row:
     """One measured entry; ``reason`` says why there are no numbers. Times in ms, memory and sizes in MB (10^6 bytes).
 
-    ``add`` and ``search`` hold p50, p95 and n; ``first`` is the slowest first search of a conversation, not in
-    ``search``. ``bulk_s`` are the seconds for all turns in calls of 256. ``resident`` is of the worker with all turns
-    added, ``idle`` before the first. ``load`` are the load averages before and after.
+    ``add_ms`` and ``search_ms`` hold p50, p95 and n; ``first_ms`` is the slowest first search of a conversation, not
+    in ``search_ms``. ``bulk_s`` are the seconds for all turns in calls of 256. ``open_ms`` is the faster of two starts
+    (the first one compiles). ``resident_mb`` is with all turns added, ``idle_mb`` before the first. ``each`` is
+    recall@10 question by question, in the order of the questions.
     """
 
     name: str
     note: str
     durable: bool
+    pinned: Sequence[str] = ()
     versions: Mapping[str, str] = field(default_factory=dict)
     packages: int | None = None
     install_mb: float | None = None
@@ -48,6 +50,7 @@ class Row:
     first_ms: float | None = None
     search_ms: Mapping[str, float] | None = None
     scores: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    each: Sequence[float] = ()
     refused: Sequence[str] = ()
     reason: str = ""
     load_before: Sequence[float] | None = None
@@ -85,7 +88,7 @@ def measure(
         if bulk:
             tell(entry.name, f"adding {PAGE} at a time")
             with Worker(entry.adapter, entry.variant, interpreter=interpreter, timeout=timeout) as worker:
-                worker.open()
+                row.open_ms = round(min(row.open_ms, worker.open()), 1)
                 worker.know(work.texts, work.vectors)
                 pages = [work.turns[i : i + PAGE] for i in range(0, len(work.turns), PAGE)]
                 row.bulk_s = round(sum(worker.add(page) for page in pages) / 1000, 2)
@@ -105,13 +108,16 @@ def spread(times: Sequence[float]) -> dict[str, float]:
 def _installed(row: Row, entry: Entry, where: Path | None, tell: Progress) -> str | None:
     """The interpreter to run under, None for ours; fills in sizes and versions."""
     row.weights_mb = round(sum(models.get(name).size for name in entry.models) / 1e6, 1)
-    if not entry.steps:
+    made: Environment | None = None
+    if entry.steps:
+        tell(entry.name, "installing")
+        row.pinned = [each for step in entry.steps for each in step]
+        made = provide(entry.environment, entry.steps, where)
+        row.install_mb, row.packages = round((made.size + entry.source) / 1e6, 1), len(made.packages)
+        row.versions = {"python": made.python, **made.packages}
+    if entry.own or made is None:
         row.versions = machine.versions()
         return None
-    tell(entry.name, "installing")
-    made: Environment = provide(entry.environment, entry.steps, where)
-    row.install_mb, row.packages = round(made.size / 1e6, 1), len(made.packages)
-    row.versions = {"python": made.python, **made.packages}
     return made.interpreter
 
 
@@ -132,6 +138,7 @@ def _search(row: Row, work: Work, worker: Worker) -> None:
         items.append(Item(asked.question, asked.scope, ranked, places, [0] * len(ranked), 0.0, ms))
     row.search_ms = spread(times)
     row.scores = scores(items)
+    row.each = [round(metrics.recall(item.turns[:10], item.question.gold), 4) for item in items]
 
 
 def scores(items: Sequence[Item]) -> dict[str, dict[str, Any]]:

@@ -80,7 +80,12 @@ class Worker:
         assert self._process.stdin is not None
         assert self._process.stdout is not None
         late = threading.Event()
-        watch = threading.Timer(self._timeout, lambda: (late.set(), self._process.kill()))
+
+        def give_up() -> None:
+            late.set()
+            self._process.kill()
+
+        watch = threading.Timer(self._timeout, give_up)
         watch.start()
         try:
             self._process.stdin.write(json.dumps({"op": op, **arguments}).encode() + b"\n")

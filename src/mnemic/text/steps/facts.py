@@ -39,7 +39,7 @@ def derive(job: Job, env: Env) -> Iterator[Batch]:
         found = [
             (fact, record_of(fact, turn))
             for turn in turns
-            if turn.role != "assistant"  # what a model says about itself is no fact about anybody
+            if turn.role != "assistant" and not _corrected(turn)  # what a model says of itself is no fact
             for fact in extract(shown(turn), speaker=turn.speaker, said=turn.at)
         ]
         done = {record.id for record in env.space.get([record.id for _, record in found])}
@@ -90,6 +90,12 @@ def record_of(fact: Fact, turn: Record) -> Record:
     )
 
 
+def _corrected(turn: Record) -> bool:
+    """Whether ``turn`` was revised because it never was so."""
+    start, end = turn.valid.start, turn.valid.end
+    return turn.state == State.SUPERSEDED and start is not None and end is not None and end <= start
+
+
 def _same(before: Record, fact: Fact) -> bool:
     return bool(before.fields["ended"]) == fact.ended and same_value(str(before.fields["value"]), fact.value)
 
@@ -134,8 +140,9 @@ def ahead(query: Query, hits: list[Hit], env: Env) -> list[Hit]:
         if not earlier:
             return hits
         found = earlier[0] if tense == "first" else earlier[-1]
-    over = bool(found.fields.get("ended")) and query.valid_at is None
-    if over or found.kind not in kinds or not _passes(found, query, env):
+    elif query.valid_at is None and (found.fields.get("ended") or _revised(found, query, env)):
+        return hits
+    if found.kind not in kinds or not _passes(found, query, env):
         return hits
     score = hits[0].score if hits else 0.0
     cited = [h for h in hits if h.id in found.sources]
@@ -144,6 +151,11 @@ def ahead(query: Query, hits: list[Hit], env: Env) -> list[Hit]:
     kept = [h for h in hits if h.id not in (found.id, *found.sources)]
     front = [hit(0, found, score, {"fact": 1.0}), *cited, *kept][: query.k]
     return [replace(h, n=n) for n, h in enumerate(front, 1)]
+
+
+def _revised(fact: Record, query: Query, env: Env) -> bool:
+    """Whether what ``fact`` cites has newer versions, which the next reflect will read."""
+    return all(turn.state == State.SUPERSEDED for turn in env.space.get(fact.sources, query.as_of))
 
 
 def _passes(fact: Record, query: Query, env: Env) -> bool:

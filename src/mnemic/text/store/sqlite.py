@@ -65,6 +65,7 @@ class SqliteSpace(SqliteJobs, SqliteTransfer, SqliteUsage):
         self.path = path
         self.encoders = encoders
         self.clock = clock
+        self.epoch: str | None = None
         self._db = Connection(path, durability=durability, read_only=read_only)
         self._index = self._new_index()
         self._sessions: _Sessions | None = None
@@ -78,6 +79,7 @@ class SqliteSpace(SqliteJobs, SqliteTransfer, SqliteUsage):
 
     def reset_index(self) -> None:
         """Forget what is in memory; the next search loads it again. To be called when ``encoders`` changed."""
+        self.epoch = self.get_meta("epoch")
         self._index = self._new_index()
 
     # -- writing ---------------------------------------------------------------------------------------------
@@ -127,6 +129,9 @@ class SqliteSpace(SqliteJobs, SqliteTransfer, SqliteUsage):
                 row = db.execute("SELECT receipt FROM receipts WHERE key = ?", (idempotency_key,)).fetchone()
                 if row:
                     return receipt_of(row[0])
+            epoch = db.execute("SELECT value FROM meta WHERE key = 'epoch'").fetchone()
+            if (epoch[0] if epoch else None) != self.epoch:
+                raise ConflictError(f"the space {self.name!r} was rebuilt since it was opened: open it again")
             now_at = last(db)
             if expected_version is not None and expected_version != now_at:
                 raise ConflictError(f"the space is at {now_at}, not at {expected_version}: read again and retry")
@@ -286,7 +291,7 @@ class SqliteSpace(SqliteJobs, SqliteTransfer, SqliteUsage):
         """Truncate the write-ahead log, where deleted pages may linger. False while a reader holds it, after ``wait``
         seconds."""
         if self._db.write(partial(truncate, wait=wait), alone=True):
-            self.set_meta("erasure_pending", None)
+            self.set_meta(erasure_pending=None)
             self._db.write(partial(truncate, wait=0.0), alone=True)
             self._erasing = False
         return not self._erasing
@@ -483,12 +488,15 @@ class SqliteSpace(SqliteJobs, SqliteTransfer, SqliteUsage):
             row = db.execute("SELECT value FROM meta WHERE key = ?", (key,)).fetchone()
         return row[0] if row else None
 
-    def set_meta(self, key: str, value: str | None) -> None:
+    def set_meta(self, **values: str | None) -> None:
+        """Set these entries, or delete those that are None, in one transaction."""
+
         def run(db: sqlite3.Connection) -> None:
-            if value is None:
-                db.execute("DELETE FROM meta WHERE key = ?", (key,))
-            else:
-                db.execute("INSERT OR REPLACE INTO meta VALUES (?, ?)", (key, value))
+            for key, value in values.items():
+                if value is None:
+                    db.execute("DELETE FROM meta WHERE key = ?", (key,))
+                else:
+                    db.execute("INSERT OR REPLACE INTO meta VALUES (?, ?)", (key, value))
 
         self._db.write(run)
 

@@ -12,7 +12,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 
 import numpy as np
@@ -21,14 +21,12 @@ from mnemic.text.encode.base import Floats
 from mnemic.text.encode.lexical import fold, tokens
 from mnemic.text.plan import Bools, Candidates, Query, Recall, SearchPlan
 from mnemic.text.record import Batch, Kind, Record
-from mnemic.text.steps import assemble, facts, rank
+from mnemic.text.steps import anchors, assemble, facts, rank
 from mnemic.text.steps.confidence import confidence, signals
-from mnemic.text.steps.dates import TimeQuery, TimeRange, anchored, fallback, parse_question, resolve
+from mnemic.text.steps.dates import TimeQuery, TimeRange, anchored, fallback, parse_question
 from mnemic.text.steps.trace import Clock
 from mnemic.text.store.base import Job
 from mnemic.text.systems.base import Env
-
-DAY = timedelta(days=1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,21 +114,13 @@ class Mnemic:
         return asked
 
     def event(self, anchor: str, query: Query, env: Env) -> TimeRange | None:
-        """When ``anchor`` happened: the day that the turns about it speak of most, weighted by their scores."""
-        plan = SearchPlan(terms=tokens(anchor), filter=query.filter, as_of=query.as_of, valid_at=query.valid_at)
+        """When ``anchor`` happened, by the turns that speak of it; ``None`` where none does."""
+        only = query.filter if query.filter.kinds else replace(query.filter, kinds=[Kind.TURN])
+        plan = SearchPlan(terms=tokens(anchor), filter=only, as_of=query.as_of, valid_at=query.valid_at)
         c = env.space.search(plan)
-        legs = rank.features(c, rank.Cues(chat=self.settings.chat))
-        scores = rank.score(legs, rank.weights("lexical").score)
-        slots = assemble.best(c, scores, 12, evidence(legs))
-        votes: dict[TimeRange, float] = {}
-        for hit in assemble.collect(env.space, query, c, slots, scores, {}):
-            if hit.at is None:
-                continue
-            day = hit.at.replace(hour=0, minute=0, second=0, microsecond=0)
-            spoken = [m.range for m in resolve(hit.text, hit.at) if m.grain in ("day", "weekend", "week")]
-            for found in spoken or [TimeRange(day, day + DAY)]:
-                votes[found] = votes.get(found, 0.0) + hit.score * (1.0 if spoken else 0.5)
-        return max(votes, key=lambda r: votes[r]) if votes else None
+        slots, weights = anchors.near(c, rank.features(c, rank.Cues(chat=self.settings.chat)))
+        hits = assemble.collect(env.space, query, c, slots, weights, {})
+        return anchors.date(anchor, [anchors.Said(h.text, h.at, h.session, h.score) for h in hits if h.at])
 
     def plan(
         self, query: Query, asked: TimeQuery, sessions: Sequence[tuple[str, datetime | None]], env: Env

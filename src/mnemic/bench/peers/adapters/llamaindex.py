@@ -9,18 +9,18 @@ from typing import Any
 
 class Peer:
     def __init__(self, folder: Path, variant: str, known: Any) -> None:
-        core = import_module("llama_index.core")
-        schema = import_module("llama_index.core.schema")
+        core: Any = import_module("llama_index.core")
+        schema: Any = import_module("llama_index.core.schema")
         # An index wants an embedder even if every node and query brings its vector; this one is never called.
-        embedder = import_module("llama_index.core.embeddings").MockEmbedding(embed_dim=384)
-        self.make = lambda: core.VectorStoreIndex([], embed_model=embedder)
+        self.embedder = import_module("llama_index.core.embeddings").MockEmbedding(embed_dim=384)
+        self.make = core.VectorStoreIndex
         self.node, self.query, self.known = schema.TextNode, schema.QueryBundle, known
         self.spaces: dict[str, Any] = {}
 
     def add(self, turns: list[dict[str, Any]]) -> None:
         for scope in dict.fromkeys(turn["scope"] for turn in turns):
             if scope not in self.spaces:
-                self.spaces[scope] = self.make()
+                self.spaces[scope] = self.make([], embed_model=self.embedder)
             self.spaces[scope].insert_nodes(
                 [
                     self.node(

@@ -1,0 +1,184 @@
+"""When an event was ("the trip to the lake"), from the turns that speak of it.
+
+People date an event in passing: by the plan ("Thursday the 19th to Sunday the 22nd"), by its approach ("Thursday's
+nearly here") and by the report ("the swim on Saturday"). Each such mention near the event's words votes for its days;
+mentions that agree add up over sessions, days inside a span speak for the span, and what plans and reports say about
+its being still ahead or already over must fit. Rules only: no model, no I/O.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+import numpy as np
+
+from mnemic.text.encode.base import Floats
+from mnemic.text.encode.lexical import tokens
+from mnemic.text.plan import Candidates, Ints
+from mnemic.text.steps.dates import Mention, TimeRange, resolve
+from mnemic.text.steps.timex import midnight
+from mnemic.text.steps.timex.patterns import pattern
+from mnemic.text.steps.timex.tense import about_past, about_plans
+
+DAY = timedelta(days=1)
+BEST, REACH, DECAY = 12, 2, 0.6
+"""How many turns that match best are read, how many neighbours on either side, and their weight for each step."""
+CERTAIN = 0.6
+LONGEST = 31 * DAY
+"""Mentions less sure, or longer, date no event."""
+PRECISION = {"day": 1.0, "holiday": 1.0, "night": 1.0, "span": 1.0, "weekend": 0.7, "week": 0.3}
+"""What a mention of each grain is worth; other grains are too wide to vote."""
+ASIDE = 0.25
+"""Weight of a time at which something was only prepared ("I bought the boots on Monday")."""
+
+
+@dataclass(frozen=True, slots=True)
+class Said:
+    """A turn that may speak of the event. ``weight`` in (0, 1] says how much it does; a neighbour's is less."""
+
+    text: str
+    at: datetime
+    session: str | None
+    weight: float
+
+
+@dataclass(frozen=True, slots=True)
+class Vote:
+    """Whole days that a turn of ``session`` names, and how much that counts. ``span``: it gives both ends."""
+
+    days: TimeRange
+    weight: float
+    session: str | None
+    span: bool
+
+
+def near(c: Candidates, legs: Mapping[str, Floats]) -> tuple[Ints, Floats]:
+    """The slots of the turns that match the event's words best, with their neighbours, and the weights [C] of all."""
+    if "bm" not in legs:  # the event's words are all stop words
+        return np.empty(0, np.int64), np.zeros(len(c.item), np.float32)
+    match = 0.7 * legs["bm"] + 0.3 * legs["bmw"]
+    usable = np.flatnonzero(c.eligible & (legs["bm"] > 0))
+    weights = np.zeros(len(match), np.float32)
+    for slot in usable[np.argsort(-match[usable], kind="stable")[:BEST]]:
+        weights[slot] = max(weights[slot], match[slot])
+        for step in (c.previous, c.following):
+            at = int(slot)
+            for distance in range(1, REACH + 1):
+                at = int(step[at])
+                if at < 0:
+                    break
+                weights[at] = max(weights[at], match[slot] * DECAY**distance)
+    return np.flatnonzero((weights > 0) & c.eligible), weights
+
+
+def date(event: str, turns: Sequence[Said]) -> TimeRange | None:
+    """The days of ``event``, whole days in the zones of the turns; where no turn dates it, the day of the first that
+    tells of it. ``None`` without turns."""
+    if not turns:
+        return None
+    terms = frozenset(tokens(event))
+    votes = list(_votes(terms, turns))
+    if not votes:
+        return _day_told(turns)
+    tensed = list(_tensed(terms, turns))
+    scores = {vote.days: _support(vote, votes) * _fitting(vote.days, tensed) for vote in votes}
+    return max(scores, key=lambda days: scores[days])
+
+
+# ---- votes ----------------------------------------------------------------------------------------------------------
+
+
+def _votes(terms: frozenset[str], turns: Sequence[Said]) -> Iterator[Vote]:
+    for turn in turns:
+        before: tuple[Mention, TimeRange] | None = None
+        for mention in resolve(turn.text, turn.at):
+            words = turn.text[mention.start : mention.end]
+            days = _days(mention)
+            if days is None or mention.certainty < CERTAIN or pattern(_OPEN).match(words):
+                before = None
+                continue
+            clause, sentence = _around(turn.text, mention.start)
+            weight = turn.weight * mention.certainty * PRECISION[mention.grain]
+            weight *= 1.5 if terms.intersection(tokens(sentence)) else 1.0
+            weight *= ASIDE if pattern(_PREPARING).search(clause) else 1.0
+            yield Vote(days, weight, turn.session, mention.grain == "span")
+            if before and before[1].end <= days.start and days.end - before[1].start <= LONGEST:
+                if pattern(_RETURN).search(turn.text, before[0].end, mention.end + 20):
+                    yield Vote(TimeRange(before[1].start, days.end), weight, turn.session, True)
+            before = mention, days
+
+
+def _days(mention: Mention) -> TimeRange | None:
+    """The whole days of a mention; a night belongs to the day on which it begins."""
+    if mention.grain not in PRECISION:
+        return None
+    start = midnight(mention.range.start)
+    if mention.grain == "night":
+        return TimeRange(start, start + DAY)
+    end = midnight(mention.range.end)
+    end = end if end == mention.range.end else end + DAY
+    return TimeRange(start, end) if end - start <= LONGEST else None
+
+
+def _around(text: str, at: int) -> tuple[str, str]:
+    """The clause that leads to character ``at`` and the sentence around it."""
+    start = max((found.end() for found in pattern(r"[.!?\n]\s").finditer(text, 0, at)), default=0)
+    stop = pattern(r"[.!?\n](?:\s|$)").search(text, at)
+    clause = max((found.end() for found in pattern(_CLAUSE).finditer(text, start, at)), default=start)
+    return text[clause:at], text[start : stop.start() if stop else len(text)]
+
+
+# ---- the count ------------------------------------------------------------------------------------------------------
+
+
+def _support(candidate: Vote, votes: Sequence[Vote]) -> float:
+    """All that speaks for a candidate's days: of each session its strongest vote for them and for days that overlap."""
+    same: dict[str | None, float] = defaultdict(float)
+    beside: dict[str | None, float] = defaultdict(float)
+    span = any(vote.span for vote in votes if vote.days == candidate.days)
+    for vote in votes:
+        if vote.days == candidate.days:
+            same[vote.session] = max(same[vote.session], vote.weight)
+        elif vote.days.start < candidate.days.end and candidate.days.start < vote.days.end:
+            inside = span and candidate.days.start <= vote.days.start and vote.days.end <= candidate.days.end
+            beside[vote.session] = max(beside[vote.session], vote.weight * (1.0 if inside else 0.5))
+    return sum(same.values()) + sum(beside.values())
+
+
+def _tensed(terms: frozenset[str], turns: Sequence[Said]) -> Iterator[tuple[datetime, bool, float]]:
+    """When sentences with the event's words were said, whether they speak of what is to come, and their weight."""
+    for turn in turns:
+        for sentence in pattern(r"[^.!?\n]+").findall(turn.text):
+            if terms.intersection(tokens(sentence)):
+                if about_plans(sentence):
+                    yield turn.at, True, turn.weight
+                elif about_past(sentence):
+                    yield turn.at, False, turn.weight
+
+
+def _fitting(days: TimeRange, tensed: Sequence[tuple[datetime, bool, float]]) -> float:
+    """The share of ``tensed`` that these days agree with: plans before their end, reports after their start."""
+    fit = sum(weight for at, ahead, weight in tensed if (at < days.end if ahead else at >= days.start))
+    return (0.5 + fit) / (0.5 + sum(weight for _, _, weight in tensed))
+
+
+def _day_told(turns: Sequence[Said]) -> TimeRange:
+    """The day of the first of the best turns that does not speak of plans."""
+    best = max(turn.weight for turn in turns)
+    good = sorted((turn for turn in turns if turn.weight >= 0.7 * best), key=lambda turn: turn.at)
+    told = next((turn for turn in good if not about_plans(turn.text)), good[-1])
+    day = midnight(told.at)
+    return TimeRange(day, day + DAY)
+
+
+_OPEN = r"(?i)(?:since|until|till|before|after|by|ever|from .*\bon(?:wards?)?$|following|prior|up to|as of)\b"
+_CLAUSE = r"(?i)[,;:(]\s|\b(?:and|but|so|because|when)\s"
+_RETURN = r"(?i)\b(?:back|return\w*|home)\b"
+_PREPARING = (
+    r"(?i)\b(?:ask|asks|asked|buy|bought|pack|packed|order|ordered|pay|paid|sign|signed|print|printed|call|called|rang"
+    r"|phoned?|wrote|write|send|sent|tried|practi[sc]ed?|lesson|confirm|confirmed|decide|decided|find|found|talk|talked"
+    r"|told|tell|hear|collect|collected|fetch|fetched|(?:i|we|he|she|they)(?:['’]ve)? booked)\b"
+)
