@@ -34,12 +34,12 @@ class Ticking:
         return self.now
 
 
-@pytest.fixture()
+@pytest.fixture
 def clock() -> Ticking:
     return Ticking()
 
 
-@pytest.fixture()
+@pytest.fixture
 def memory(clock: Ticking) -> Iterator[mnemic.Memory]:
     """An empty memory that lives as long as the test, lexical only."""
     with mnemic.open(":memory:", encoders="lexical", clock=clock) as opened:

@@ -23,7 +23,7 @@ def describe() -> dict[str, Any]:
         "processor": _processor(),
         "cores": os.cpu_count(),
         "memory_gib": _memory(),
-        "system": f"{platform.system()} {platform.release()}",
+        "system": platform.system(),
         "threads": {name: os.environ[name] for name in _THREADS if name in os.environ},
     }
 

@@ -102,6 +102,13 @@ class TestDerive:
         memory.remember(said("I live in Porto.", 7))
         assert memory.reflect() == {"derived": 0, "superseded": 0}
 
+    def test_learnt_between_two_it_does_not_become_the_newest(self, memory: Memory) -> None:
+        for turn in (LISBON, MADRID, PORTO):
+            memory.remember(turn)
+            memory.reflect()
+        memory.remember(said("I live in Madrid.", 11))
+        assert memory.reflect() == {"derived": 0, "superseded": 0}
+
     def test_from_the_beginning_again_adds_nothing(self, memory: Memory) -> None:
         same = LISBON.at
         memory.remember([LISBON, Turn("I moved to Porto.", "Ana", same, id="x"), said("I love jazz.", 1, id="y")])
@@ -182,6 +189,7 @@ class TestAhead:
             assert first(moved, "Where does Ana live?", filter=filter) == "Ana lives in Madrid."
         only = moved.recall("Where does Ana live?", filter=Filter(kinds=[Kind.FACT]))
         assert {hit.kind for hit in only} == {Kind.FACT}
+        assert len({hit.id for hit in only}) == len(only)
         assert only.hits[0].text == "Ana lives in Madrid."
 
     def test_as_of_knows_what_was_known(self, memory: Memory, clock: Any) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import platform
 import statistics
 import tempfile
 import time
@@ -17,8 +18,8 @@ from typing import Any
 
 from mnemic.bench import machine
 from mnemic.bench.peers.catalogue import Entry, chosen
-from mnemic.bench.peers.measure import Progress, measure, spread
 from mnemic.bench.peers.report import Comparison
+from mnemic.bench.peers.rows import Progress, measure, spread
 from mnemic.bench.peers.work import Work, encoded, locomo
 from mnemic.text.encode.base import DenseEncoder
 
@@ -44,7 +45,13 @@ def compare(
     ``out`` gets the JSON after every row, and beside it the Markdown (``.md``), so that what is done stays if the run
     is broken off. ``where`` is the folder of the environments. ``encoder`` is timed for the conditions.
     """
-    conditions: dict[str, Any] = {"machine": machine.describe(), "fsync ms": fsync_ms(), "load before": machine.load()}
+    conditions: dict[str, Any] = {
+        **machine.describe(),
+        "system": platform.system(),
+        "python": platform.python_version(),
+        "fsync of 4 KB, ms": fsync_ms(),
+        "load average before": machine.load(),
+    }
     if encoder is not None:
         conditions["encoding one text, ms"] = encoding_ms(encoder, [turn["text"] for turn in work.turns])
         conditions["encoding one question, ms"] = encoding_ms(encoder, [each.question.text for each in work.asked])

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from mnemic.bench import metrics
-from mnemic.bench.peers.measure import PAGE, K, Row
+from mnemic.bench.peers.rows import PAGE, K, Row
 
 REFERENCE = "window"
 """The row that the others' recall@10 is held against, question by question."""
@@ -39,17 +39,17 @@ class Comparison:
         return round(100 * mean, 1), round(100 * low, 1), round(100 * high, 1)
 
     def markdown(self) -> str:
-        turns, questions = self.about["turns"], self.about["questions"]
+        about = self.about
         parts = [
             "# Peers, side by side",
             f"`{self.command}`",
-            f"{len(self.about['conversations'])} conversations of LoCoMo, {turns} turns, {questions} questions of "
-            f"categories 1 to 4, drawn with seed {self.about['seed']} from {self.about['questions with evidence']} with "
-            "evidence. No language model anywhere. Every row stores the same turns, one memory a conversation, and "
-            f"searches with the same questions for {K} hits. Dense vectors are of {self.about.get('encoder', '?')}, made "
-            "once and handed to every row that takes vectors: times are a row's own, and who encodes pays on top what "
-            "the conditions say for one text.",
-            _table(HEAD, [self._cells(row, turns) for row in self.rows]),
+            f"{len(about['conversations'])} conversations of LoCoMo, {about['turns']} turns, {about['questions']} "
+            f"questions of categories 1 to 4, drawn with seed {about['seed']} from {about['questions with evidence']} "
+            "with evidence. No language model anywhere. Every row stores the same turns, one memory a conversation, "
+            f"and searches with the same questions for {K} hits. Dense vectors are of {about.get('encoder', '?')}, "
+            "made once and handed to every row that takes vectors: times are a row's own, and who encodes pays on top "
+            "what the conditions say for one text.",
+            _table(HEAD, [self._cells(row, about["turns"]) for row in self.rows]),
             self._how(),
             "## Rows\n\n" + "\n".join(_about(row) for row in self.rows),
             self._failures(),
@@ -87,8 +87,8 @@ class Comparison:
             f"whether one evidence session is among the first ten sessions of {K} hits; the difference from "
             f"`{REFERENCE}` is paired by question, with its 95 % bootstrap interval over questions. Add is one turn a "
             f"call, bulk up to {PAGE} turns a call in a second process. Times are taken inside the worker around the "
-            "peer's call; the first search of each conversation is apart (JSON: `first_ms`). Memory is resident, of the "
-            "whole worker process, with all turns added and the handed-in vectors held. Install is site-packages "
+            "peer's call; the first search of each conversation is apart (JSON: `first_ms`). Memory is resident, of "
+            "the whole worker process, with all turns added and the handed-in vectors held. Install is site-packages "
             "without pip, setuptools and bytecode; no row has an embedding model in it unless it says weights. Start "
             "is importing and opening an empty store, the faster of two. Workers run with telemetry and model hub "
             "switched off and cannot reach the network.\n\n"

@@ -37,17 +37,20 @@ def offline(event: str, arguments: tuple[Any, ...]) -> None:
 
 
 class Known:
-    """The vectors of all texts and questions, float32; a text that is not there is an error, never a guess."""
+    """The vectors of all texts and questions, float32; a text that is not there is an error, never a guess.
+
+    Peers may trim what they are given, so blanks around a text do not count.
+    """
 
     def __init__(self) -> None:
         self._vectors: dict[str, array[float]] = {}
 
     def learn(self, texts: list[str], vectors: list[str]) -> None:
         for text, vector in zip(texts, vectors, strict=True):
-            self._vectors[text] = array("f", base64.b64decode(vector))
+            self._vectors[text.strip()] = array("f", base64.b64decode(vector))
 
     def __call__(self, text: str) -> array[float]:
-        return self._vectors[text]
+        return self._vectors[text.strip()]
 
 
 def load(path: Path) -> Any:

@@ -16,12 +16,13 @@ from datetime import datetime, timedelta
 import numpy as np
 
 from mnemic.text.encode.base import Floats
-from mnemic.text.encode.lexical import tokens
+from mnemic.text.encode.lexical import tokens, words
 from mnemic.text.plan import Candidates, Ints
-from mnemic.text.steps.dates import Mention, TimeRange, resolve
+from mnemic.text.steps.dates import Mention, TimeRange, has_time_word, resolve
 from mnemic.text.steps.timex import midnight
 from mnemic.text.steps.timex.patterns import pattern
-from mnemic.text.steps.timex.tense import about_past, about_plans
+from mnemic.text.steps.timex.tense import about_past, about_plans, sentences
+from mnemic.text.steps.timex.tokens import UNITS
 
 DAY = timedelta(days=1)
 BEST, REACH, DECAY = 12, 2, 0.6
@@ -29,10 +30,14 @@ BEST, REACH, DECAY = 12, 2, 0.6
 CERTAIN = 0.6
 LONGEST = 31 * DAY
 """Mentions less sure, or longer, date no event."""
+FADING = 60 * DAY
+"""Distance between the saying and the day at which a mention counts half."""
 PRECISION = {"day": 1.0, "holiday": 1.0, "night": 1.0, "span": 1.0, "weekend": 0.7, "week": 0.3}
 """What a mention of each grain is worth; other grains are too wide to vote."""
 ASIDE = 0.25
 """Weight of a time at which something was only prepared ("I bought the boots on Monday")."""
+CHANGED = 1.5
+"""Weight of a time that puts an earlier one right ("it is now on the 11th")."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,20 +60,26 @@ class Vote:
     span: bool
 
 
+def terms(event: str) -> list[str]:
+    """The stems that tell the event from others: without units of time ("our weekend in Bruges") where any are left."""
+    return tokens(" ".join(word for word in words(event) if word not in UNITS)) or tokens(event)
+
+
 def near(c: Candidates, legs: Mapping[str, Floats]) -> tuple[Ints, Floats]:
     """The slots of the turns that match the event's words best, with their neighbours, and the weights [C] of all."""
     if "bm" not in legs:  # the event's words are all stop words
         return np.empty(0, np.int64), np.zeros(len(c.item), np.float32)
-    match = 0.7 * legs["bm"] + 0.3 * legs["bmw"]
+    match = (0.7 * legs["bm"] + 0.3 * legs["bmw"]) ** 2  # half of the words are far less than half of the event
     usable = np.flatnonzero(c.eligible & (legs["bm"] > 0))
     weights = np.zeros(len(match), np.float32)
     for slot in usable[np.argsort(-match[usable], kind="stable")[:BEST]]:
         weights[slot] = max(weights[slot], match[slot])
         for step in (c.previous, c.following):
-            at = int(slot)
-            for distance in range(1, REACH + 1):
+            at, distance = int(slot), 0
+            while True:
+                distance += step is c.previous or not c.question[at]  # an answer stands as near as its question
                 at = int(step[at])
-                if at < 0:
+                if at < 0 or distance > REACH:
                     break
                 weights[at] = max(weights[at], match[slot] * DECAY**distance)
     return np.flatnonzero((weights > 0) & c.eligible), weights
@@ -77,13 +88,13 @@ def near(c: Candidates, legs: Mapping[str, Floats]) -> tuple[Ints, Floats]:
 def date(event: str, turns: Sequence[Said]) -> TimeRange | None:
     """The days of ``event``, whole days in the zones of the turns; where no turn dates it, the day of the first that
     tells of it. ``None`` without turns."""
-    if not turns:
+    stems = frozenset(terms(event))
+    if not turns or not stems:
         return None
-    terms = frozenset(tokens(event))
-    votes = list(_votes(terms, turns))
+    votes = list(_votes(stems, turns))
     if not votes:
         return _day_told(turns)
-    tensed = list(_tensed(terms, turns))
+    tensed = list(_tensed(stems, turns))
     scores = {vote.days: _support(vote, votes) * _fitting(vote.days, tensed) for vote in votes}
     return max(scores, key=lambda days: scores[days])
 
@@ -91,24 +102,51 @@ def date(event: str, turns: Sequence[Said]) -> TimeRange | None:
 # ---- votes ----------------------------------------------------------------------------------------------------------
 
 
-def _votes(terms: frozenset[str], turns: Sequence[Said]) -> Iterator[Vote]:
+def _votes(stems: frozenset[str], turns: Sequence[Said]) -> Iterator[Vote]:
     for turn in turns:
+        if not has_time_word(turn.text):
+            continue
+        mentions = resolve(turn.text, turn.at)
+        coming = {m.start: m for m in resolve(turn.text, turn.at, ahead=True)}
         before: tuple[Mention, TimeRange] | None = None
-        for mention in resolve(turn.text, turn.at):
-            words = turn.text[mention.start : mention.end]
+        for mention in mentions:
             days = _days(mention)
-            if days is None or mention.certainty < CERTAIN or pattern(_OPEN).match(words):
+            if days is None or mention.certainty < CERTAIN or pattern(_OPEN).match(turn.text, mention.start, mention.end):
                 before = None
                 continue
-            clause, sentence = _around(turn.text, mention.start)
-            weight = turn.weight * mention.certainty * PRECISION[mention.grain]
-            weight *= 1.5 if terms.intersection(tokens(sentence)) else 1.0
-            weight *= ASIDE if pattern(_PREPARING).search(clause) else 1.0
-            yield Vote(days, weight, turn.session, mention.grain == "span")
+            led, sentence, whole = _around(turn.text, mention.start)
+            weight = turn.weight * mention.certainty * PRECISION[mention.grain] * (1.0 + _share(stems, whole))
+            weight *= ASIDE if pattern(_PREPARING).search(led) or _led(_ENDS, stems, whole) else 1.0
+            weight *= 0.5 if _led(_MODIFIED, stems, whole) else 1.0
+            weight *= CHANGED if pattern(_CHANGE).search(whole) else 1.0
+            span = mention.grain == "span"
+            later = _days(coming[mention.start]) if mention.start in coming else None
+            if later and later != days and not about_past(sentence):  # "Friday": the last or the next one
+                yield Vote(later, weight * _near(later, turn.at), turn.session, span)
+            yield Vote(days, weight * _near(days, turn.at), turn.session, span)
             if before and before[1].end <= days.start and days.end - before[1].start <= LONGEST:
                 if pattern(_RETURN).search(turn.text, before[0].end, mention.end + 20):
-                    yield Vote(TimeRange(before[1].start, days.end), weight, turn.session, True)
+                    stay = TimeRange(before[1].start, days.end)
+                    yield Vote(stay, weight * _near(stay, turn.at), turn.session, True)
             before = mention, days
+
+
+def _share(stems: frozenset[str], sentence: str) -> float:
+    """How much of the event's words the sentence holds."""
+    return len(stems.intersection(tokens(sentence))) / len(stems)
+
+
+def _led(source: str, stems: frozenset[str], sentence: str) -> bool:
+    """Whether one of the event's words is the last of what ``source`` matches in the sentence."""
+    return any(
+        stems.intersection(tokens(found[2])) and not stems.intersection(tokens(found[1]))
+        for found in pattern(source).finditer(sentence)
+    )
+
+
+def _near(days: TimeRange, at: datetime) -> float:
+    """People get what is near right, and what was said later corrects what was said before."""
+    return 1 / (1 + abs((days.start - at) / FADING))
 
 
 def _days(mention: Mention) -> TimeRange | None:
@@ -123,12 +161,16 @@ def _days(mention: Mention) -> TimeRange | None:
     return TimeRange(start, end) if end - start <= LONGEST else None
 
 
-def _around(text: str, at: int) -> tuple[str, str]:
-    """The clause that leads to character ``at`` and the sentence around it."""
-    start = max((found.end() for found in pattern(r"[.!?\n]\s").finditer(text, 0, at)), default=0)
-    stop = pattern(r"[.!?\n](?:\s|$)").search(text, at)
-    clause = max((found.end() for found in pattern(_CLAUSE).finditer(text, start, at)), default=start)
-    return text[clause:at], text[start : stop.start() if stop else len(text)]
+def _around(text: str, at: int) -> tuple[str, str, str]:
+    """The clause that leads to character ``at``, its sentence, and that with what stands before a colon."""
+    wide = 0
+    for start, sentence in sentences(text):
+        if at < start + len(sentence):
+            led = sentence[: max(0, at - start)]
+            return pattern(_CLAUSE).split(led)[-1], sentence, text[wide : start + len(sentence)]
+        if not sentence.endswith((":", ";")):
+            wide = start + len(sentence)
+    return "", text, text
 
 
 # ---- the count ------------------------------------------------------------------------------------------------------
@@ -148,15 +190,15 @@ def _support(candidate: Vote, votes: Sequence[Vote]) -> float:
     return sum(same.values()) + sum(beside.values())
 
 
-def _tensed(terms: frozenset[str], turns: Sequence[Said]) -> Iterator[tuple[datetime, bool, float]]:
+def _tensed(stems: frozenset[str], turns: Sequence[Said]) -> Iterator[tuple[datetime, bool, float]]:
     """When sentences with the event's words were said, whether they speak of what is to come, and their weight."""
     for turn in turns:
-        for sentence in pattern(r"[^.!?\n]+").findall(turn.text):
-            if terms.intersection(tokens(sentence)):
-                if about_plans(sentence):
-                    yield turn.at, True, turn.weight
-                elif about_past(sentence):
-                    yield turn.at, False, turn.weight
+        for _, sentence in sentences(turn.text):
+            weight = turn.weight * _share(stems, sentence) * (0.5 if _led(_MODIFIED, stems, sentence) else 1.0)
+            if weight and (about_plans(sentence) or _led(_ENDS, stems, sentence)):
+                yield turn.at, True, weight
+            elif weight and about_past(sentence) and not pattern(_PREPARING).search(sentence):
+                yield turn.at, False, weight
 
 
 def _fitting(days: TimeRange, tensed: Sequence[tuple[datetime, bool, float]]) -> float:
@@ -175,10 +217,13 @@ def _day_told(turns: Sequence[Said]) -> TimeRange:
 
 
 _OPEN = r"(?i)(?:since|until|till|before|after|by|ever|from .*\bon(?:wards?)?$|following|prior|up to|as of)\b"
-_CLAUSE = r"(?i)[,;:(]\s|\b(?:and|but|so|because|when)\s"
 _RETURN = r"(?i)\b(?:back|return\w*|home)\b"
+_CLAUSE = r"(?i)[,(]\s|\b(?:and|but|so|because|when)\s"
+_ENDS = r"(?i)\b(before|until|till) (?:the |an? |my |our |your |his |her |their )?((?:\S+ ){0,1}\S+)"
+_MODIFIED = r"(?i)\b(?:the|an?|my|our|your|his|her|their) (\w+) (\w+)"
+_CHANGE = r"(?i)\b(?:now on|now (?:be )?(?:at|the)|moved to|instead|change of plan|no wait|after all|postponed)\b|\bis on\b.*\bnow\b"
 _PREPARING = (
     r"(?i)\b(?:ask|asks|asked|buy|bought|pack|packed|order|ordered|pay|paid|sign|signed|print|printed|call|called|rang"
     r"|phoned?|wrote|write|send|sent|tried|practi[sc]ed?|lesson|confirm|confirmed|decide|decided|find|found|talk|talked"
-    r"|told|tell|hear|collect|collected|fetch|fetched|(?:i|we|he|she|they)(?:['’]ve)? booked)\b"
+    r"|told|tell|hear|comes?|delivered|collect|collected|fetch|fetched|(?:i|we|he|she|they)(?:['’]ve)? booked)\b(?!.*\bfor\s*$)"
 )

@@ -16,7 +16,7 @@ from mnemic.text.steps.timex import MAX, MIN, Bounds, Grammar, Node, back_by, mi
 from mnemic.text.steps.timex.anchor import find_anchor
 from mnemic.text.steps.timex.patterns import pattern
 from mnemic.text.steps.timex.talk import about_talk, asks_about_talk, asks_when, has_content, times_of_talk
-from mnemic.text.steps.timex.tense import about_past, about_plans
+from mnemic.text.steps.timex.tense import about_past, about_plans, sentences
 from mnemic.text.steps.timex.timeword import has_time_word
 
 __all__ = [
@@ -173,26 +173,26 @@ def anchored(query: TimeQuery, event: TimeRange, now: datetime) -> TimeQuery:
     return replace(query, ranges=(TimeRange(start, end),))
 
 
-def resolve(text: str, said: datetime) -> list[Mention]:
+def resolve(text: str, said: datetime, *, ahead: bool | None = None) -> list[Mention]:
     """The time expressions of a turn said at ``said``, left to right; never raises.
 
     A sentence that speaks of the future ("will", "next", "isn't until", "we're leaving") takes "on Friday" and "in
     May" as the coming ones, every other sentence as the latest. A weekday and a day of the month must agree: "Sunday
     the 9th" is the nearest 9th that is a Sunday, with a preference for what the sentence speaks of. "I've had them for
-    3 years" gives when that began, with the grain ``since``.
+    3 years" gives when that began, with the grain ``since``. ``ahead`` decides for all sentences instead.
     """
     said = _aware(said)
     mentions = []
-    for sentence in pattern(_SENTENCE).finditer(text):
-        tokens = tokenise(sentence[0])
-        ahead = about_plans(sentence[0])
-        behind = not ahead and about_past(sentence[0])
-        grammar = Grammar(tokens, said.replace(tzinfo=None), ahead=ahead, behind=behind, plans=True)
+    for begin, sentence in sentences(text):
+        tokens = tokenise(sentence)
+        coming = about_plans(sentence) if ahead is None else ahead
+        behind = not coming and about_past(sentence)
+        grammar = Grammar(tokens, said.replace(tzinfo=None), ahead=coming, behind=behind, plans=True)
         for node, i, j in grammar.scan([False] * len(tokens)):
             mentions.append(
                 Mention(
-                    sentence.start() + tokens[i].start,
-                    sentence.start() + tokens[j - 1].end,
+                    begin + tokens[i].start,
+                    begin + tokens[j - 1].end,
                     TimeRange(node.start.replace(tzinfo=said.tzinfo), node.end.replace(tzinfo=said.tzinfo)),
                     round(node.sure, 3),
                     node.grain,
@@ -291,4 +291,3 @@ _LEADING = (
     r"(?i)(?:\b(?:back|some ?time|early|late|dated|from|in|on|at|of|over|during|for|throughout|across|the|our|within|by|to"
     r"|around|about|way)\s+)+$"
 )
-_SENTENCE = r"[^.!?\n]+(?:\.(?=\w)[^.!?\n]+|(?<=\b[A-Za-z]{3})\.(?= [0-9])[^.!?\n]+)*[.!?\n]*"

@@ -209,7 +209,7 @@ _HINTS = tuple({hint for shape, _ in _SHAPES for hint in shape.hint})
 def _shapes(text: str) -> Iterator[Span]:
     hints = {hint for hint in _HINTS if hint in text}
     for shape, pattern in _SHAPES:
-        if shape.hint and not any(hint in hints for hint in shape.hint):
+        if shape.hint and hints.isdisjoint(shape.hint):
             continue
         for found in pattern.finditer(text):
             size = shape.length(found[1])

@@ -54,9 +54,11 @@ def find(text: str) -> list[Span]:
 
 def find_in(text: str, caption: str | None) -> list[Span]:
     """The secrets of a turn: offsets count through its text and on, past one line break, through its caption."""
-    return find(text) + [
-        Span(span.start + len(text) + 1, span.end + len(text) + 1, span.label) for span in find(caption or "")
-    ]
+    found = find(text)
+    if caption:
+        shift = len(text) + 1
+        found += [Span(span.start + shift, span.end + shift, span.label) for span in find(caption)]
+    return found
 
 
 def masked(text: str, caption: str | None, spans: Sequence[Span]) -> tuple[str, str | None]:

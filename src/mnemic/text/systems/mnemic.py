@@ -116,7 +116,7 @@ class Mnemic:
     def event(self, anchor: str, query: Query, env: Env) -> TimeRange | None:
         """When ``anchor`` happened, by the turns that speak of it; ``None`` where none does."""
         only = query.filter if query.filter.kinds else replace(query.filter, kinds=[Kind.TURN])
-        plan = SearchPlan(terms=tokens(anchor), filter=only, as_of=query.as_of, valid_at=query.valid_at)
+        plan = SearchPlan(terms=anchors.terms(anchor), filter=only, as_of=query.as_of, valid_at=query.valid_at)
         c = env.space.search(plan)
         slots, weights = anchors.near(c, rank.features(c, rank.Cues(chat=self.settings.chat)))
         hits = assemble.collect(env.space, query, c, slots, weights, {})

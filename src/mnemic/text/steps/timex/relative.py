@@ -94,6 +94,8 @@ class Relative(Absolute):
         if target in WEEKDAYS:
             if way < 0 and self.words[j + 1 : j + 3] == ["but", "one"]:
                 return Node(*day_bounds(self._weekday_back(WEEKDAYS[target], 2)), "day"), j + 3
+            if self.plans and word == "next":  # said on a Tuesday, "next Wednesday" is not tomorrow
+                return self._weeks_before(WEEKDAYS[target], "week", Quantity(-1, -1, -1)), j + 1
             return Node(*day_bounds(self._weekday_by(WEEKDAYS[target], way)), "day", 0.9), j + 1
         if target in MONTHS:
             return self._relative_month(j, way)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 from mnemic.text.steps.timex.patterns import pattern
 
 _COMING = (
@@ -13,7 +15,7 @@ _COMING = (
 )
 # The present tells of a plan unless the sentence also tells of the past.
 _PRESENT = (
-    r"(?i)\b(?:is|are|['’]s|['’]re) (?:now |still |all )?on\b|\b(?:until|till|let['’]s|have to|has to|needs? to|wants? to|see you)\b"
+    r"(?i)\b(?:is|are|['’]s|['’]re) (?:now |still |all )?on\b|\bthere(?: is| are|['’]s)\b|\b(?:until|till|let['’]s|have to|has to|needs? to|wants? to|see you)\b"
     r"|\b(?:i|we|you|he|she|they|it|\w+['’]s) (?:leaves?|fl(?:y|ies)|sets? off|departs?|arrives?|starts?|begins?"
     r"|returns?|moves?)\b"
     r"|\b(?:am|is|are|\w*['’](?:m|s|re)) (?:\w+ly |all |both |just )?(?:leaving|going|coming|flying|driving|moving"
@@ -26,6 +28,16 @@ _PAST = (
     r"|(?!indeed|speed|excited|scheduled|married|booked|planned|supposed|closed|invited|hundred|exceed|succeed|allowed"
     r"|packed|engaged|tired|confirmed|approved|sorted|needed)\w{3,}ed)\b"
 )
+
+
+_RUN = r"(?:[^.!?\n:;]|[:;](?!\s))+"
+_SENTENCE = rf"{_RUN}(?:\.(?=\w){_RUN}|(?<=\b[A-Za-z]{{3}})\.(?= [0-9]){_RUN})*[.!?\n:;]*"
+
+
+def sentences(text: str) -> Iterator[tuple[int, str]]:
+    """The sentences of ``text`` and where they begin; what a colon or semicolon ends is one too. Full stops inside
+    numbers and after short months ("Feb. 11") end none."""
+    return ((found.start(), found[0]) for found in pattern(_SENTENCE).finditer(text))
 
 
 def about_plans(sentence: str) -> bool:

@@ -80,7 +80,7 @@ def measure(
             worker.know(work.texts, work.vectors)
             row.idle_mb = _rounded(worker.resident())
             times = [worker.add([turn]) for turn in work.turns]
-            row.add_ms, row.add_s = spread(times), round(sum(times) / 1000, 2)
+            row.add_ms, row.add_s = spread(times), round(sum(times) / 1000, 4)
             row.resident_mb = _rounded(worker.resident())
             tell(entry.name, "searching")
             _search(row, work, worker)
@@ -91,7 +91,7 @@ def measure(
                 row.open_ms = round(min(row.open_ms, worker.open()), 1)
                 worker.know(work.texts, work.vectors)
                 pages = [work.turns[i : i + PAGE] for i in range(0, len(work.turns), PAGE)]
-                row.bulk_s = round(sum(worker.add(page) for page in pages) / 1000, 2)
+                row.bulk_s = round(sum(worker.add(page) for page in pages) / 1000, 4)
                 worker.close()
     except PeerError as error:
         row.reason = str(error)
