@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 from rankings import FOLDS, Ranking, crossed, fit, gather, measure, rounded, trains
 
 from mnemic.bench.metrics import auroc, ece
+from mnemic.text.steps.confidence import SIGNALS
 
 TABLE = Path(__file__).parent.parent / "src/mnemic/text/steps/rank.json"
 VARIANTS = {
@@ -43,16 +44,10 @@ FEATURES = {
     "all": [*LEGS["lexical"], *LEGS["sparse"], *LEGS["dense"], *STRUCTURE],
 }
 SUITES = ("locomo", "longmemeval", "longmemeval:both")
-SIGNALS = {
-    "lexical": ["own", "near", "joint", "rare", "unknown", "lead", "margin"],
-    "sparse": ["own", "near", "joint", "rare", "unknown", "lead", "margin", "sparse"],
-    "dense": ["own", "near", "joint", "rare", "unknown", "lead", "margin", "dense"],
-    "all": ["own", "near", "joint", "rare", "unknown", "lead", "margin", "sparse", "dense"],
-}
 CALIBRATION = ("longmemeval", "generated")
 
 
-def logistic(rows: Sequence[Ranking], names: Sequence[str], l2: float = 3e-3) -> dict[str, float]:
+def logistic(rows: Sequence[Ranking], names: Sequence[str], l2: float = 1e-4) -> dict[str, float]:
     """Coefficients of the probability that the ten best hits hold the answer; each suite and class weighs the same."""
     from scipy.optimize import minimize
 
@@ -109,9 +104,9 @@ def main() -> None:
             )
         coefficients = rounded(fit(ranked, names))
         held = [r for s in CALIBRATION for r in rows[s]]
-        parts = [logistic([r for r in held if hash_fold(r) != fold], SIGNALS[variant]) for fold in range(FOLDS)]
+        parts = [logistic([r for r in held if hash_fold(r) != fold], SIGNALS) for fold in range(FOLDS)]
         told["confidence, cross-validated"] = {s: refusal_crossed(rows[s], parts) for s in CALIBRATION}
-        calibration = logistic(held, SIGNALS[variant])
+        calibration = logistic(held, SIGNALS)
         told["confidence, never fitted on"] = {"locomo": refusal(rows["locomo"], calibration)}
         told["coefficients"] = coefficients
         told["calibration"] = calibration

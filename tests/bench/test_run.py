@@ -260,3 +260,15 @@ def test_undated_turns_get_the_same_date_in_every_run():
     (hit,) = memory.recall("cat", k=1, now=None).hits
     assert hit.at == datetime(2024, 1, 1, tzinfo=UTC)
     memory.close()
+
+
+def test_clusters_are_the_cases():
+    def item(case: str, n: int) -> Item:
+        return Item(
+            Question(str(n), "?", "c", gold=("a",)), case, [["a" if case == "x" else "b"]], [["s"]], [5], 0.5, 1.0
+        )
+
+    (score, *_) = tabulate([item(case, n) for case in "xy" for n in range(40)], {"recall@1": recall_at(1)})
+    assert score.value == 0.5
+    assert score.clustered == (0.0, 1.0)
+    assert 0.3 < score.interval[0] < score.interval[1] < 0.7

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import json
 import random
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -92,6 +93,19 @@ def test_locomo_scores_categories_apart_from_the_adversarial_one(locomo: Path):
     assert score(suite, items, "recall@5") == 0.75  # 1 and 1/2; the one without evidence does not count
     assert score(suite, items, "led astray@10", "adversarial") == 0.0
     assert {s.metric for s in suite.score(items) if s.group == "refusal"} == {"AUROC", "ECE"}
+
+
+def test_locomo_answers_to_adversarial_questions_count_apart(locomo: Path):
+    suite = make("locomo")
+    first, _, _, adversarial = suite.load(locomo, limit=None, seed=0).cases[0].questions
+    items = [
+        replace(found(first, "x"), response="kayaking"),
+        replace(found(adversarial, "x"), response="In Bergen."),
+    ]
+    assert score(suite, items, "answer F1") == 1.0
+    assert score(suite, items, "answer F1", "adversarial") == 0.0
+    refused = [replace(item, response="No information available.") for item in items]
+    assert score(suite, refused, "answer F1", "adversarial") == 1.0
 
 
 @pytest.mark.parametrize(

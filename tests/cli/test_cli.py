@@ -489,6 +489,5 @@ class TestProcess:
         assert stored.returncode == 0
         assert json.loads(stored.stdout)["ids"]
         assert process("recall", "zebra").returncode == 3
-        assert process("recall", "x", "--kind", "poem").returncode == 2
         copied = process("restore", "-", "--space", "copy", stdin=process("export", "-").stdout)
         assert copied.stdout == b"1 records restored\n"

@@ -63,6 +63,8 @@ def to_datetime(value: datetime | str | float | None) -> datetime | None:
             value = EPOCH + timedelta(seconds=value)
         except (OverflowError, ValueError):
             raise InputError(f"the time {value!r} is outside the years 1 to 9999") from None
+    if not isinstance(value, datetime):
+        raise InputError(f"a time is a datetime, an ISO 8601 string or epoch seconds, not {type(value).__name__}")
     return value if value.tzinfo else value.replace(tzinfo=UTC)
 
 

@@ -587,4 +587,162 @@ SCENES = (
         """,
     ),
 )
-TUNED, HELD_OUT = SCENES[::2], SCENES[1::2]
+TUNED = SCENES
+
+HELD_OUT = (
+    Scene(
+        "the trip to Vienna",
+        "Thu 2025-10-23",
+        "Sun 2025-10-26",
+        """2025-09-02
+        The trip to Prague was too short, three nights are nothing
+        We should do Vienna properly then
+        Thursday the 23rd of October to Sunday the 26th?
+        Booked. The hotel has a piano
+        2025-10-12
+        What do people wear in Vienna?
+        Coats. I bought one on Friday
+        2025-10-20
+        Two more sleeps and a bit until Vienna
+        I hope the train is on time on Thursday
+        2025-10-29
+        Vienna has ruined me for other cake
+        The museum on Saturday was my favourite part
+        """,
+    ),
+    Scene(
+        "Nina's wedding",
+        "Fri 2025-07-18",
+        "Fri 2025-07-18",
+        """2025-04-06
+        Nina and Joe have a date! The wedding is on Friday the 18th of July
+        A Friday? Brave
+        2025-07-07
+        I found shoes for Nina's wedding on Saturday
+        Do they hurt?
+        2025-07-16
+        The rings for Nina came back from the engraver yesterday
+        Then nothing can go wrong on Friday
+        2025-07-21
+        Nina's wedding went on until six in the morning
+        I left at two on Saturday and felt old
+        2025-08-30
+        Another wedding invitation, this one for next May
+        """,
+    ),
+    Scene(
+        "we moved to the farm",
+        "Sat 2025-11-01",
+        "Sat 2025-11-01",
+        """2025-09-14
+        The farm is ours! The notary signed on Wednesday
+        When do you go?
+        We move on the 1st of November
+        2025-10-25
+        The chickens have arrived at the farm before us
+        Who feeds them?
+        The old owner, until Saturday
+        2025-11-04
+        We moved to the farm on Saturday and it rained in through the roof
+        Romantic!
+        On Sunday we bought buckets
+        2025-12-10
+        My parents moved to the coast last week
+        """,
+    ),
+    Scene(
+        "the French exam",
+        "Tue 2025-06-24",
+        "Tue 2025-06-24",
+        """2025-05-30
+        How long until the French exam?
+        It is on the 24th of June, so not long enough
+        2025-06-13
+        My history exam was yesterday, I wrote eleven pages
+        And French?
+        Every day a little
+        2025-06-22
+        On Tuesday is the French exam and I have a cold
+        Honey and verbs
+        2025-06-26
+        The French exam was easier than the old ones
+        What did they ask on Tuesday?
+        A letter to a landlord
+        """,
+    ),
+    Scene(
+        "Leo's operation",
+        "Mon 2025-02-17",
+        "Mon 2025-02-17",
+        """2025-02-01
+        The vet says Leo needs an operation on his paw
+        Poor Leo. How soon?
+        Monday in two weeks, the 17th
+        2025-02-15
+        No food for Leo from tomorrow evening, because of the operation
+        He will hate you
+        2025-02-19
+        Leo's operation went well, he has a collar like a lamp
+        Does he sleep?
+        Since yesterday, yes
+        2025-03-09
+        The stitches came out on Thursday
+        """,
+    ),
+    Scene(
+        "the school play",
+        "Thu 2025-12-11",
+        "Thu 2025-12-11",
+        """2025-11-08
+        Emma is a tree in the school play
+        When can we see the tree?
+        The play was meant for the 10th of December, but they moved it to Thursday the 11th
+        2025-12-05
+        The tree costume for the school play has lost its leaves
+        I have glue. I can come on Sunday
+        2025-12-12
+        The school play last night was wonderful, the tree did not move once
+        She practised for weeks
+        2025-12-20
+        The choir sings on Monday
+        """,
+    ),
+    Scene(
+        "the sailing weekend",
+        "Sat 2025-08-30",
+        "Sun 2025-08-31",
+        """2025-08-12
+        My boss has a boat and nobody to sail with
+        You can sail?
+        I can hold a rope. He asked me for the weekend of the 30th
+        2025-08-25
+        Is it this weekend, the sailing?
+        Yes, from Saturday morning until Sunday night
+        2025-09-02
+        The sailing weekend was wet from above and below
+        Were you sick?
+        On Sunday, yes, all over the rope
+        2025-09-21
+        He asked me again, for October
+        """,
+    ),
+    Scene(
+        "the break-in",
+        "Wed 2025-03-19",
+        "Wed 2025-03-19",
+        """2025-03-11
+        The lock of the cellar is broken since Sunday
+        Tell the landlord
+        2025-03-20
+        We had a break-in last night. They took the bikes from the cellar
+        Oh no! Did you call the police?
+        They came this morning
+        2025-03-29
+        After the break-in we all got new locks
+        Finally
+        The man was here on Thursday
+        2025-04-15
+        They found one of the bikes on Friday
+        """,
+    ),
+)

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import re
+import subprocess
+import sys
 import time
 from bisect import bisect_left
 from collections.abc import Sequence
@@ -24,6 +27,7 @@ from mnemic.text.steps.dates import (
     parse_question,
     resolve,
 )
+from mnemic.text.steps.timex.timeword import TIME_WORD
 
 NOW = datetime(2023, 10, 25, 15, 0, tzinfo=UTC)  # a Wednesday
 DATES = [datetime(2023, 5, 8, 13, tzinfo=UTC) + timedelta(days=5 * k) for k in range(35)]  # 8 May to 25 October
@@ -433,6 +437,55 @@ def test_resolve(text: str, words: str, start: str, end: str) -> None:
     assert mention.range == TimeRange(day(start), day(end))
 
 
+@pytest.mark.parametrize(
+    ("said", "text", "start", "end"),
+    [
+        ("2025-05-21", "The long weekend, Thursday the 19th of June to Sunday the 22nd", "2025-06-19", "2025-06-23"),
+        ("2025-02-03", "Our table is now on Sunday the 9th", "2025-02-09", "2025-02-10"),
+        ("2025-03-02", "Elise isn't until May, the 19th", "2025-05-19", "2025-05-20"),
+        ("2025-06-05", "I looked at it: it is on the 14th, the Saturday", "2025-06-14", "2025-06-15"),
+        ("2025-06-05", "Thursday the 12th, from two o'clock", "2025-06-12", "2025-06-13"),
+        ("2025-06-20", "We met on Friday the 13th", "2025-06-13", "2025-06-14"),
+        ("2025-06-05", "It was Thursday the 8th of May", "2025-05-08", "2025-05-09"),
+        ("2025-02-01", "It was Thursday 6 June", "2024-06-06", "2024-06-07"),
+        ("2025-06-05", "See you on Saturday 14th", "2025-06-14", "2025-06-15"),
+        ("2025-05-21", "on Thursday the 19th to Sunday the 22nd of June", "2025-06-19", "2025-06-23"),
+        ("2025-05-24", "From Friday to Tuesday we'll be away", "2025-05-30", "2025-06-04"),
+        ("2025-06-16", "Thursday's nearly here", "2025-06-19", "2025-06-20"),
+        ("2025-06-16", "We don't leave until Saturday", "2025-06-21", "2025-06-22"),
+        ("2025-06-16", "We're driving to Rome on Friday", "2025-06-20", "2025-06-21"),
+        ("2025-06-16", "We leave on the 3rd", "2025-07-03", "2025-07-04"),
+        ("2025-02-08", "Her wedding is booked for the 3rd of May", "2025-05-03", "2025-05-04"),
+        ("2025-04-08", "We are going to Rome at the weekend", "2025-04-12", "2025-04-14"),
+        ("2025-01-14", "The interview is next Wednesday", "2025-01-22", "2025-01-23"),
+        ("2025-06-16", "On the 3rd we were driving to Rome", "2025-06-03", "2025-06-04"),
+        ("2025-06-05", "It was Friday the 20th of May", "2025-05-20", "2025-05-21"),  # a Tuesday: a slip
+    ],
+)
+def test_weekdays_agree_with_days_and_plans_lie_ahead(said: str, text: str, start: str, end: str) -> None:
+    (mention,) = resolve(text, day(said + "T20:00"))
+    assert mention.range == TimeRange(day(start), day(end))
+
+
+@given(at=st.dates(date(2001, 1, 1), date(2099, 12, 31)), gap=st.integers(-150, 150))
+def test_a_day_with_its_weekday_and_month_is_found_either_way(at: date, gap: int) -> None:
+    said = datetime(at.year, at.month, at.day, 12, tzinfo=UTC) - timedelta(days=gap)
+    (mention,) = resolve(f"{at.strftime('%A')} the {at.day}. of {at.strftime('%B')}".replace(".", "th"), said)
+    assert mention.range.start.date() == at
+
+
+def test_questions_keep_their_reading() -> None:
+    now = day("2025-05-21T20:00")
+    assert ranges("What did we discuss on Sunday the 9th?", now) == [("2025-05-09", "2025-05-10")]
+    assert ranges("Who will come on Friday?", now) == [("2025-05-16", "2025-05-17")]
+
+
+def test_fallback_joins_ranges_that_meet() -> None:
+    now = day("2000-01-04")
+    query = fallback(parse_question("Friday and yesterday", now), now, [day("2000-01-01")])
+    assert query.ranges == (TimeRange(day("1999-12-30"), day("2000-01-05")),)
+
+
 def test_resolve_judges_each_sentence_by_itself_and_says_how_sure() -> None:
     text = "We met on Friday. Can't wait to see you on Friday! It was on 3 May 2022, or a few weeks ago."
     first, second, written, vague = resolve(text, NOW)
@@ -467,6 +520,36 @@ def test_turns_without_a_time(text: str) -> None:
 )
 def test_has_time_word(text: str, expected: bool) -> None:
     assert has_time_word(text) is expected
+
+
+TIMELIKE = (
+    "a an the last next this Last On on past every few of in during mid-summer midsummer mid summer Summer autumn fall"
+    " time times day Days WEEK weeks morning yesterday Today ago May may March march Sat sat Sun Fri Tues Sept Jan"
+    " 3 3rd 12 2019 19:30 7pm 7 PM 5/8/23 1.2.2023 90s before after , . - ' _ é weeK mınute minuteſ İn daY"
+    " noon Noonish sunday"
+).split()
+
+
+@settings(max_examples=500, deadline=None)
+@given(
+    st.text(max_size=60)
+    | st.lists(st.sampled_from(TIMELIKE), max_size=9).flatmap(
+        lambda words: st.sampled_from([" ", "", "  ", ", ", "-", "’"]).map(lambda gap: gap.join(words))
+    )
+)
+def test_has_time_word_is_a_search_for_the_expression(text: str) -> None:
+    assert has_time_word(text) is bool(re.search(TIME_WORD, text))
+
+
+def test_importing_compiles_no_expression() -> None:
+    code = (
+        "import re, sys, dataclasses, datetime, dateutil.easter, mnemic.text\n"
+        "made = []\n"
+        "kept, re.compile = re.compile, lambda *given: made.append(given)\n"
+        "import mnemic.text.steps.dates\n"
+        "sys.exit(len(made))"
+    )
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 
 # ---- other wordings -------------------------------------------------------------------------------------------------

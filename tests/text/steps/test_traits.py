@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -50,6 +52,12 @@ def test_names_are_counted_inside_sentences(text: str, names: int) -> None:
 )
 def test_reactions_open_the_turn(text: str, reaction: bool) -> None:
     assert traits(text).reaction is reaction
+
+
+@given(st.text("Ab .!?…:\n\u00e9Z_9", max_size=30) | st.text())
+def test_names_are_those_of_the_plain_expression(text: str) -> None:
+    plain = r"(?<![.!?:…]\s)(?<!^)\b[A-Z][a-z]+"
+    assert traits(text).names == min(3, len(re.findall(plain, text)))
 
 
 @given(st.text())

@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 import os
 import platform
-import statistics
 import tempfile
 import time
 from collections.abc import Sequence
@@ -80,9 +79,8 @@ def encoding_ms(encoder: DenseEncoder, texts: Sequence[str]) -> dict[str, float]
     return spread(times)
 
 
-def fsync_ms(runs: int = 20) -> float:
-    """Median milliseconds to write 4 KB and have it on the disk that holds temporary files: what a durable add costs
-    at least."""
+def fsync_ms(runs: int = 100) -> dict[str, float]:
+    """What it takes to write 4 KB and have it on the disk that holds temporary files: the least a durable add costs."""
     times = []
     with tempfile.TemporaryFile() as file:
         for _ in range(runs):
@@ -91,4 +89,4 @@ def fsync_ms(runs: int = 20) -> float:
             file.flush()
             os.fsync(file.fileno())
             times.append(1000 * (time.perf_counter() - began))
-    return round(statistics.median(times), 2)
+    return spread(times)

@@ -17,6 +17,7 @@ from mnemic.text.language.base import Language, Message, structured
 from mnemic.text.language.cues import Ask, asks, clean, date, has_cue, is_aside, period, sentences
 from mnemic.text.plan import Hit, Recall
 from mnemic.text.record import Kind
+from mnemic.text.steps.render import name
 
 NOTHING = "Nothing relevant is stored."
 LONGEST = 240
@@ -262,7 +263,7 @@ def _quoted(piece: _Piece, ask: Ask, wanted: frozenset[str]) -> str:
     """``[date. ]Speaker, date: sentence [n]``."""
     hit = piece.hit
     resolved, at = _resolved(piece) if ask is Ask.WHEN else (None, None)
-    who = clean(hit.speaker or hit.record.role or "")
+    who = name(hit.speaker or hit.record.role or "")
     head = ", ".join(part for part in (who, date(hit.at) if hit.at else "") if part)
     body = _clipped(piece.text, wanted, at)
     quote = f"{head}: {body} [{hit.n}]" if head else f"{body} [{hit.n}]"

@@ -36,7 +36,7 @@ PRECISION = {"day": 1.0, "holiday": 1.0, "night": 1.0, "span": 1.0, "weekend": 0
 """What a mention of each grain is worth; other grains are too wide to vote."""
 ASIDE = 0.25
 """Weight of a time at which something was only prepared ("I bought the boots on Monday")."""
-CHANGED = 1.5
+CHANGED = 2.0
 """Weight of a time that puts an earlier one right ("it is now on the 11th")."""
 
 
@@ -104,36 +104,48 @@ def date(event: str, turns: Sequence[Said]) -> TimeRange | None:
 
 def _votes(stems: frozenset[str], turns: Sequence[Said]) -> Iterator[Vote]:
     for turn in turns:
-        if not has_time_word(turn.text):
+        if has_time_word(turn.text):
+            told = resolve(turn.text, turn.at)
+            yield from _votes_of(stems, turn, told, frozenset())
+            known = frozenset((mention.start, mention.range.start) for mention in told)
+            yield from _votes_of(stems, turn, resolve(turn.text, turn.at, ahead=True), known)
+
+
+def _votes_of(
+    stems: frozenset[str], turn: Said, mentions: Sequence[Mention], known: frozenset[tuple[int, datetime]]
+) -> Iterator[Vote]:
+    """The votes of one reading of a turn. Where the first is ``known``, the second is the coming "Friday" or "9th" of
+    clauses that do not speak of the past."""
+    before: tuple[Mention, TimeRange] | None = None
+    for mention in mentions:
+        days = _days(mention)
+        if days is None or mention.certainty < CERTAIN or pattern(_OPEN).match(turn.text, mention.start, mention.end):
+            before = None
             continue
-        mentions = resolve(turn.text, turn.at)
-        coming = {m.start: m for m in resolve(turn.text, turn.at, ahead=True)}
-        before: tuple[Mention, TimeRange] | None = None
-        for mention in mentions:
-            days = _days(mention)
-            if days is None or mention.certainty < CERTAIN or pattern(_OPEN).match(turn.text, mention.start, mention.end):
-                before = None
-                continue
-            led, sentence, whole = _around(turn.text, mention.start)
-            weight = turn.weight * mention.certainty * PRECISION[mention.grain] * (1.0 + _share(stems, whole))
-            weight *= ASIDE if pattern(_PREPARING).search(led) or _led(_ENDS, stems, whole) else 1.0
-            weight *= 0.5 if _led(_MODIFIED, stems, whole) else 1.0
-            weight *= CHANGED if pattern(_CHANGE).search(whole) else 1.0
-            span = mention.grain == "span"
-            later = _days(coming[mention.start]) if mention.start in coming else None
-            if later and later != days and not about_past(sentence):  # "Friday": the last or the next one
-                yield Vote(later, weight * _near(later, turn.at), turn.session, span)
-            yield Vote(days, weight * _near(days, turn.at), turn.session, span)
-            if before and before[1].end <= days.start and days.end - before[1].start <= LONGEST:
-                if pattern(_RETURN).search(turn.text, before[0].end, mention.end + 20):
-                    stay = TimeRange(before[1].start, days.end)
-                    yield Vote(stay, weight * _near(stay, turn.at), turn.session, True)
-            before = mention, days
+        led, sentence, whole = _around(turn.text, mention.start)
+        if known and ((mention.start, mention.range.start) in known or about_past(led)):
+            before = None
+            continue
+        weight = turn.weight * mention.certainty * PRECISION[mention.grain] * (1.0 + _share(stems, whole))
+        weight *= ASIDE if pattern(_PREPARING).search(led) or _for(stems, led, sentence) else 1.0
+        weight *= 0.5 if _led(_MODIFIED, stems, whole) else 1.0
+        weight *= CHANGED if pattern(_CHANGE).search(whole) else 1.0
+        yield Vote(days, weight * _near(days, turn.at), turn.session, mention.grain == "span")
+        if before and pattern(_RETURN).search(turn.text, before[0].end, mention.end + 20):
+            stay = TimeRange(before[1].start, days.end)
+            if before[1].end <= days.start and days.end - before[1].start <= LONGEST:
+                yield Vote(stay, weight * _near(stay, turn.at), turn.session, True)
+        before = mention, days
 
 
 def _share(stems: frozenset[str], sentence: str) -> float:
     """How much of the event's words the sentence holds."""
     return len(stems.intersection(tokens(sentence))) / len(stems)
+
+
+def _for(stems: frozenset[str], clause: str, sentence: str) -> bool:
+    """Whether something else is told, done before the event or for it."""
+    return _led(_ENDS, stems, sentence) or (about_past(clause) and _led(_PURPOSE, stems, clause))
 
 
 def _led(source: str, stems: frozenset[str], sentence: str) -> bool:
@@ -197,14 +209,19 @@ def _tensed(stems: frozenset[str], turns: Sequence[Said]) -> Iterator[tuple[date
             weight = turn.weight * _share(stems, sentence) * (0.5 if _led(_MODIFIED, stems, sentence) else 1.0)
             if weight and (about_plans(sentence) or _led(_ENDS, stems, sentence)):
                 yield turn.at, True, weight
-            elif weight and about_past(sentence) and not pattern(_PREPARING).search(sentence):
+            elif (
+                weight
+                and about_past(sentence)
+                and not pattern(_PREPARING).search(sentence)
+                and not _for(stems, sentence, sentence)
+            ):
                 yield turn.at, False, weight
 
 
 def _fitting(days: TimeRange, tensed: Sequence[tuple[datetime, bool, float]]) -> float:
     """The share of ``tensed`` that these days agree with: plans before their end, reports after their start."""
     fit = sum(weight for at, ahead, weight in tensed if (at < days.end if ahead else at >= days.start))
-    return (0.5 + fit) / (0.5 + sum(weight for _, _, weight in tensed))
+    return (1.0 + fit) / (1.0 + sum(weight for _, _, weight in tensed))
 
 
 def _day_told(turns: Sequence[Said]) -> TimeRange:
@@ -220,10 +237,15 @@ _OPEN = r"(?i)(?:since|until|till|before|after|by|ever|from .*\bon(?:wards?)?$|f
 _RETURN = r"(?i)\b(?:back|return\w*|home)\b"
 _CLAUSE = r"(?i)[,(]\s|\b(?:and|but|so|because|when)\s"
 _ENDS = r"(?i)\b(before|until|till) (?:the |an? |my |our |your |his |her |their )?((?:\S+ ){0,1}\S+)"
+_PURPOSE = _ENDS.replace("before|until|till", "for")
 _MODIFIED = r"(?i)\b(?:the|an?|my|our|your|his|her|their) (\w+) (\w+)"
-_CHANGE = r"(?i)\b(?:now on|now (?:be )?(?:at|the)|moved to|instead|change of plan|no wait|after all|postponed)\b|\bis on\b.*\bnow\b"
+_CHANGE = (
+    r"(?i)\b(?:now on|now (?:be )?(?:at|the)|moved to|instead|change of plan|no wait|after all|postponed)\b"
+    r"|\bis on\b.*\bnow\b"
+)
 _PREPARING = (
     r"(?i)\b(?:ask|asks|asked|buy|bought|pack|packed|order|ordered|pay|paid|sign|signed|print|printed|call|called|rang"
     r"|phoned?|wrote|write|send|sent|tried|practi[sc]ed?|lesson|confirm|confirmed|decide|decided|find|found|talk|talked"
-    r"|told|tell|hear|comes?|delivered|collect|collected|fetch|fetched|(?:i|we|he|she|they)(?:['’]ve)? booked)\b(?!.*\bfor\s*$)"
+    r"|told|tell|hear|comes?(?! back)|delivered|collect|collected|fetch|fetched|(?:i|we|he|she|they)(?:['’]ve)? booked)\b"
+    r"(?!.*\bfor\s*$)"
 )

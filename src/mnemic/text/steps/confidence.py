@@ -18,7 +18,9 @@ from mnemic.text.encode.base import Floats
 from mnemic.text.plan import Candidates
 from mnemic.text.steps.rank import Cues, hops, idf
 
-SIGNALS = ("own", "near", "joint", "rare", "unknown", "sparse", "dense", "lead", "margin")
+MARGIN = 4.0
+"""Points of the ranking's score that count as one of ``margin``."""
+SIGNALS = ("own", "joint", "unknown", "margin")
 
 
 def signals(
@@ -29,14 +31,12 @@ def signals(
     weights: Mapping[str, float] | None = None,
     k: int = 10,
 ) -> dict[str, float]:
-    """What the logistic model sees; all about -1 to 1.
+    """What the logistic model sees.
 
-    ``own`` / ``near``: the share of the question's information (idf mass) in the best hit's own words / in its
-    window; ``joint``: in all k hits together; ``rare``: whether the question's rarest known word is among them;
-    ``unknown``: the share of the mass in words the space has never seen; ``sparse``: the best windowed learned
-    match against the question's own norm; ``lead``: by how much the best score leaves the k-th behind; ``margin``:
-    how much better the best turns of the person asked about match than those of everybody else. A question about the
-    wrong person finds its words, but in the other one's mouth.
+    ``own``: the share of the question's information (idf mass) in the own words of one of the k best hits; ``joint``:
+    in all of them and their windows together; ``unknown``: in words the space has never seen; ``margin``: how much
+    better the best turns of the person asked about match than those of everybody else, in points of the score. A
+    question about the wrong person finds its words, but in the other one's mouth.
     """
     found = dict.fromkeys(SIGNALS, 0.0)
     order = np.argsort(-np.where(c.eligible, scores, -np.inf), kind="stable")[:k]
@@ -45,6 +45,8 @@ def signals(
         return found
     if c.lexical is not None and len(c.lexical.query):
         mass = idf(max(c.count, 1), c.lexical.df) * c.lexical.query
+        if cues is not None and cues.dated:  # "last weekend" says when: that no turn says it is nothing missing
+            mass[list(cues.dated)] = 0.0
         total = float(mass.sum()) or 1.0
         has = c.lexical.weights > 0
         padded = np.vstack((has, np.zeros((1, has.shape[1]), bool)))
@@ -52,26 +54,14 @@ def signals(
         for at, _ in hops(c):
             near |= padded[at[order]]
         found["own"] = float((has[order] @ mass).max()) / total
-        found["near"] = float((near @ mass).max()) / total
         found["joint"] = float(near.any(axis=0) @ mass) / total
         found["unknown"] = float(mass[c.lexical.df == 0].sum()) / total
-        known = np.flatnonzero(c.lexical.df > 0)
-        if len(known):
-            found["rare"] = float(near[:, known[np.argmax(mass[known])]].any())
-    if c.sparse is not None and len(c.sparse.query):
-        raw = c.sparse.weights[order] @ c.sparse.query
-        found["sparse"] = float(raw.max()) / (float(c.sparse.query @ c.sparse.query) or 1.0)
-    if "ml" in legs:
-        found["dense"] = max(0.0, float(legs["ml"][order].max()))
-    best = float(scores[order[0]])
-    if len(order) > 1:
-        found["lead"] = (best - float(scores[order[-1]])) / max(abs(best), 1e-6)
     if cues is not None and len(cues.speakers) == 1:
         matched = scores - (weights or {}).get("spk", 0.0) * legs["spk"] if "spk" in legs else scores
         theirs = c.eligible & (c.speaker == cues.speakers[0])
         others = c.eligible & (c.speaker >= 0) & ~theirs
         if theirs.any() and others.any():
-            found["margin"] = (_top(matched[theirs]) - _top(matched[others])) / max(abs(best), 1e-6)
+            found["margin"] = (_top(matched[theirs]) - _top(matched[others])) / MARGIN
     return found
 
 

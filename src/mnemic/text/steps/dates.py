@@ -288,6 +288,6 @@ def _without(text: str, spans: list[tuple[int, int]]) -> str:
 
 
 _LEADING = (
-    r"(?i)(?:\b(?:back|some ?time|early|late|dated|from|in|on|at|of|over|during|for|throughout|across|the|our|within|by|to"
-    r"|around|about|way)\s+)+$"
+    r"(?i)(?:\b(?:back|some ?time|early|late|dated|from|in|on|at|of|over|during|for|throughout|across|the|our|within|by"
+    r"|to|around|about|way)\s+)+$"
 )

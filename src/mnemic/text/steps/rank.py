@@ -36,7 +36,7 @@ class Cues:
 
     ``speakers`` are the codes of the participants it names; ``when`` says that it asks for a time, ``naming`` for a
     person, place or title, ``told`` for what the assistant said; ``ranges`` are the spans of time it mentions (a soft
-    preference, not a filter).
+    preference, not a filter) and ``dated`` the places of the query terms that only said so.
     """
 
     speakers: tuple[int, ...] = ()
@@ -44,6 +44,7 @@ class Cues:
     naming: bool = False
     told: bool = False
     ranges: Sequence[tuple[datetime, datetime]] = ()
+    dated: tuple[int, ...] = ()
     chat: bool = True
 
 

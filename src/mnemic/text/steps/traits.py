@@ -12,8 +12,8 @@ _QUESTION = r"[?？]\s*[\"'”’)\]]*\s*$"
 # A capital first, so that the search can leap from one to the next; then what stands before it.
 _NAME = r"[A-Z](?<=\b[A-Z])(?<!^[A-Z])(?<![.!?:…]\s[A-Z])[a-z]+"
 _REACTION = (
-    r"(?i)\W*(?:wow|thanks?|thank you|that'?s|awesome|cool|nice|great|congrat\w*|aw+|sounds|glad|yea?h?|yep|sure|no problem"
-    r"|absolutely|definitely|exactly|totally|hey|hi|hello|bye|take care|see you|good (?:luck|morning|night)"
+    r"(?i)\W*(?:wow|thanks?|thank you|that'?s|awesome|cool|nice|great|congrat\w*|aw+|sounds|glad|yea?h?|yep|sure"
+    r"|no problem|absolutely|definitely|exactly|totally|hey|hi|hello|bye|take care|see you|good (?:luck|morning|night)"
     r"|ha(?:ha)+|lol|oh|ok(?:ay)?|right|true|same|me too)\b"
 )
 MOST_NAMES = 3

@@ -65,12 +65,13 @@ class SqliteTransfer:
         """
         items: list[dict[str, Any]] = []
         links: list[Link] = []
-        for line in lines:
-            if "item" in line:
-                items.append(dict(line["item"]))
-            elif "link" in line:
-                links.append(Link(*line["link"]))
         try:
+            for line in lines:
+                if "item" in line:
+                    items.append(dict(line["item"]))
+                elif "link" in line:
+                    source, target, kind, weight = line["link"]
+                    links.append(Link(str(source), str(target), str(kind), float(weight)))
             records = [_record(item) for item in items]
         except (KeyError, TypeError, ValueError, OverflowError) as error:
             raise InputError(f"this is not an export of Mnemic: {type(error).__name__}: {error}") from error

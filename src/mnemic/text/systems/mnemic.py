@@ -43,12 +43,16 @@ class Settings:
 
 @dataclass(frozen=True, slots=True)
 class Look:
-    """What the system sees before it ranks: the question's time, the candidates, its cues, and every feature [C]."""
+    """What the system sees before it ranks: the question's time, the candidates, its cues, and every feature [C].
+
+    ``widened``: nothing was said in the stretch asked about, so that the nearest one was taken.
+    """
 
     asked: TimeQuery
     candidates: Candidates
     cues: rank.Cues
     legs: dict[str, Floats]
+    widened: bool
 
 
 class Mnemic:
@@ -71,7 +75,7 @@ class Mnemic:
         if seen.asked.hard and not seen.asked.content:  # the question is a stretch of time: all in it, in order
             slots = assemble.best(c, -np.argsort(np.argsort(c.at, kind="stable")).astype(np.float32), query.k)
             scores = np.where(c.eligible, 1.0, 0.0).astype(np.float32)
-            sure = float(len(slots) > 0)
+            sure = (0.5 if seen.widened else 1.0) if len(slots) else 0.0
         else:
             slots = assemble.best(c, scores, query.k, evidence(seen.legs))
             found = signals(c, scores, seen.legs, seen.cues, weights)
@@ -86,7 +90,7 @@ class Mnemic:
         trace |= {"candidates": len(c.item), "exact": c.exact}
         if seen.asked.ranges:
             trace["range"] = [[r.start.isoformat(), r.end.isoformat()] for r in seen.asked.ranges]
-            trace["range_filters"] = seen.asked.hard
+            trace |= {"range_filters": seen.asked.hard, "range_widened": seen.widened}
         return assemble.recall(query, hits, sure, clock, trace)
 
     def look(self, query: Query, env: Env, clock: Clock | None = None) -> Look:
@@ -97,12 +101,13 @@ class Mnemic:
         asked = self.understand(query, dates, env)
         clock.lap("understand")
         c = env.space.search(self.plan(query, asked, sessions, env))
-        if asked.hard and asked.ranges and not c.eligible.any():
+        widened = bool(asked.hard and asked.ranges and not c.eligible.any())
+        if widened:
             asked = fallback(asked, query.now, dates)
             c = env.space.search(self.plan(query, asked, sessions, env))
         clock.lap("search")
         cues = self.cues(query, asked, c)
-        return Look(asked, c, cues, rank.features(c, cues))
+        return Look(asked, c, cues, rank.features(c, cues), widened)
 
     def understand(self, query: Query, dates: Sequence[datetime], env: Env) -> TimeQuery:
         """The question's time expressions, an anchor event ("the week before the trip") resolved to its date."""
@@ -161,11 +166,18 @@ class Mnemic:
             naming=rank.asks_for_name(query.text),
             told=rank.asks_what_was_told(query.text),
             ranges=ranges,
+            dated=dated(query.text, asked) if ranges and not asked.hard else (),
             chat=self.settings.chat,
         )
 
     def reflect(self, job: Job, env: Env) -> Iterator[Batch]:
         yield from facts.derive(job, env)
+
+
+def dated(question: str, asked: TimeQuery) -> tuple[int, ...]:
+    """The places of the question's terms that belong to its time expression alone."""
+    rest = set(tokens(asked.rest))
+    return tuple(place for place, term in enumerate(dict.fromkeys(tokens(question))) if term not in rest)
 
 
 def evidence(legs: dict[str, Floats]) -> Bools:

@@ -114,7 +114,9 @@ class Grammar(Relative):
         if not right:
             return None
         a, b = left[0], right[0]
-        if (b.find and not a.find) or (a.find and b.find and self.plans and (a.yearly > b.yearly or (self.ahead and a.start >= self.today))):
+        if (b.find and not a.find) or (
+            a.find and b.find and self.plans and (a.yearly > b.yearly or (self.ahead and a.start >= self.today))
+        ):
             start, end = b.find(a.start, 1)
             b = b._replace(start=start, end=end)
         elif a.find:

@@ -15,7 +15,8 @@ _COMING = (
 )
 # The present tells of a plan unless the sentence also tells of the past.
 _PRESENT = (
-    r"(?i)\b(?:is|are|['’]s|['’]re) (?:now |still |all )?on\b|\bthere(?: is| are|['’]s)\b|\b(?:until|till|let['’]s|have to|has to|needs? to|wants? to|see you)\b"
+    r"(?i)\b(?:is|are|['’]s|['’]re) (?:now |still |all )?on\b|\bthere(?: is| are|['’]s)\b"
+    r"|\b(?:until|till|let['’]s|have to|has to|needs? to|wants? to|see you)\b"
     r"|\b(?:i|we|you|he|she|they|it|\w+['’]s) (?:leaves?|fl(?:y|ies)|sets? off|departs?|arrives?|starts?|begins?"
     r"|returns?|moves?)\b"
     r"|\b(?:am|is|are|\w*['’](?:m|s|re)) (?:\w+ly |all |both |just )?(?:leaving|going|coming|flying|driving|moving"
