@@ -94,3 +94,10 @@ def test_answers_are_run_anew_with_another_judge(tmp_path: Path):
         judged = {item.judged for item in result.outcomes[0].items if item.judged is not None}
         assert judged == {reply}
         assert json.loads(out.read_text())["answers"] == {"budget": 2000, "judge": f"judge {reply}"}
+
+
+def test_saying_nothing_is_stored_is_worded_as_a_refusal():
+    outcome = run("generated", ["mnemic@lexical"], settings=Settings(limit=4), responder=Answering()).outcomes[0]
+    refused = [item for item in outcome.items if item.response == REFUSED]
+    assert refused
+    assert all("othing relevant" not in (item.response or "") for item in outcome.items)

@@ -6,7 +6,9 @@ import json
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import ClassVar
 
+import numpy as np
 import pytest
 
 from mnemic.bench import machine
@@ -16,6 +18,7 @@ from mnemic.bench.result import MANY, compact
 from mnemic.bench.run import Settings, run
 from mnemic.bench.suite import Base, Case, Data, Item, Question, Score, all_sessions, any_session, recall_at, tabulate
 from mnemic.errors import InputError, NotFoundError
+from mnemic.text.memory import Memory
 from mnemic.text.record import Turn
 
 AT = datetime(2024, 5, 1, 10, tzinfo=UTC)
@@ -272,3 +275,33 @@ def test_clusters_are_the_cases():
     assert score.value == 0.5
     assert score.clustered == (0.0, 1.0)
     assert 0.3 < score.interval[0] < score.interval[1] < 0.7
+
+
+def test_questions_are_encoded_for_real_while_turns_come_from_the_cache(tmp_path: Path):
+    from mnemic.bench.cache import CachedSparse
+    from mnemic.text import opening
+    from mnemic.text.encode.base import SparseVector
+    from mnemic.text.store.base import Encoders
+
+    class Toys:
+        name, version, dim = "toy", "1", 50
+        asked: ClassVar[list[str]] = []
+
+        def encode(self, texts: Sequence[str]) -> list[SparseVector]:
+            self.asked += texts
+            return [SparseVector(np.array([len(t) % 50], np.int32), np.ones(1, np.float32)) for t in texts]
+
+    def measured() -> list[str]:
+        Toys.asked.clear()
+        encoders = Encoders(sparse=CachedSparse(Toys(), tmp_path))
+
+        def fresh() -> Memory:
+            return opening.open(":memory:", encoders=encoders)
+
+        outcome = run(Toy(), [Contender("toy", fresh, {}, encoders)]).outcomes[0]
+        assert sum(outcome.cached.values()) == 8
+        return list(Toys.asked)
+
+    questions = 2 * 4  # three each, and the first one twice
+    assert len(measured()) == 4 + questions  # the cases share their texts
+    assert len(measured()) == questions

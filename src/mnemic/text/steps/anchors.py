@@ -115,7 +115,7 @@ def _votes_of(
     stems: frozenset[str], turn: Said, mentions: Sequence[Mention], known: frozenset[tuple[int, datetime]]
 ) -> Iterator[Vote]:
     """The votes of one reading of a turn. Where the first is ``known``, the second is the coming "Friday" or "9th" of
-    clauses that do not speak of the past."""
+    sentences that do not speak of the past."""
     before: tuple[Mention, TimeRange] | None = None
     for mention in mentions:
         days = _days(mention)
@@ -123,7 +123,7 @@ def _votes_of(
             before = None
             continue
         led, sentence, whole = _around(turn.text, mention.start)
-        if known and ((mention.start, mention.range.start) in known or about_past(led)):
+        if known and ((mention.start, mention.range.start) in known or about_past(sentence)):
             before = None
             continue
         weight = turn.weight * mention.certainty * PRECISION[mention.grain] * (1.0 + _share(stems, whole))
@@ -246,6 +246,6 @@ _CHANGE = (
 _PREPARING = (
     r"(?i)\b(?:ask|asks|asked|buy|bought|pack|packed|order|ordered|pay|paid|sign|signed|print|printed|call|called|rang"
     r"|phoned?|wrote|write|send|sent|tried|practi[sc]ed?|lesson|confirm|confirmed|decide|decided|find|found|talk|talked"
-    r"|told|tell|hear|comes?(?! back)|delivered|collect|collected|fetch|fetched|(?:i|we|he|she|they)(?:['’]ve)? booked)\b"
-    r"(?!.*\bfor\s*$)"
+    r"|told|tell|hear|comes?(?! back)|delivered|collect|collected|fetch|fetched"
+    r"|(?:i|we|he|she|they)(?:['’]ve)? booked)\b(?!.*\bfor\s*$)"
 )

@@ -13,7 +13,7 @@ _COMING = (
     r"|(?:n['’]t|\bnot)(?: \w+){0,3}? (?:until|till)\b"
     r"|\b(?:am|is|are|have|has|\w+['’](?:m|s|re|ve)) (?:now |all |already |both )?booked\b|\bbooked (?:\w+ ){0,4}?for\b"
 )
-# The present tells of a plan unless the sentence also tells of the past.
+# The present tells of a plan unless the sentence has told of the past before.
 _PRESENT = (
     r"(?i)\b(?:is|are|['’]s|['’]re) (?:now |still |all )?on\b|\bthere(?: is| are|['’]s)\b"
     r"|\b(?:until|till|let['’]s|have to|has to|needs? to|wants? to|see you)\b"
@@ -43,9 +43,10 @@ def sentences(text: str) -> Iterator[tuple[int, str]]:
 
 def about_plans(sentence: str) -> bool:
     """Whether ``sentence`` speaks of what is to come: a time in it that names no year is the coming one."""
-    return pattern(_COMING).search(sentence) is not None or (
-        pattern(_PRESENT).search(sentence) is not None and not about_past(sentence)
-    )
+    if pattern(_COMING).search(sentence):
+        return True
+    present = pattern(_PRESENT).search(sentence)
+    return present is not None and not pattern(_PAST).search(sentence, 0, present.start())
 
 
 def about_past(sentence: str) -> bool:
