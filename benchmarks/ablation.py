@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from fit import FEATURES, LEGS, SUITES, VARIANTS
+from fit import FEATURES, LEGS, VARIANTS
 from numpy.typing import NDArray
 from rankings import Ranking, crossed, gather, trains
 from rich.progress import track
@@ -66,10 +66,11 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=Path(__file__).parent / "ablation.json")
     chosen = parser.parse_args()
     names = FEATURES[chosen.variant]
-    rows = [r for s in SUITES for r in gather(VARIANTS[chosen.variant], s, chosen.data)]
+    suites = [suite for suite, _ in MEASURES]
+    rows = [r for s in suites for r in gather(VARIANTS[chosen.variant], s, chosen.data)]
     rows = [r for r in rows if r.question.answerable and trains(r) and r.question.scored]
     whole = outcomes(rows, crossed(rows, names))
-    clusters = {s: [r.case for r in rows if r.suite == s] for s in SUITES}
+    clusters = {s: [r.case for r in rows if r.suite == s] for s in suites}
     table: dict[str, Any] = {
         "everything": {f"{s} {m}": round(float(np.mean(whole[s])), 1) for s, m in MEASURES},
     }

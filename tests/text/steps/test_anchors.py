@@ -46,7 +46,7 @@ def asked(memory: Memory, question: str) -> tuple[TimeRange, ...]:
 # ---- whole conversations --------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(("scenes", "least"), [(TUNED, 1.0), (HELD_OUT, 0.7)], ids=["tuned", "held_out"])
+@pytest.mark.parametrize(("scenes", "least"), [(TUNED, 0.95), (HELD_OUT, 0.85)], ids=["tuned", "held_out"])
 def test_weeks_around_events(scenes: tuple[Scene, ...], least: float) -> None:
     """The rules were made with the first set in view; the second says how they do on others."""
     answers = {scene.event: right(scene) for scene in scenes}

@@ -14,7 +14,7 @@ from zoneinfo import ZoneInfo
 
 import phrasings
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from mnemic.text.steps.dates import (
@@ -474,6 +474,11 @@ def test_a_day_with_its_weekday_and_month_is_found_either_way(at: date, gap: int
     assert mention.range.start.date() == at
 
 
+def test_the_way_back_comes_after_the_way_there() -> None:
+    leave, back = resolve("We fly on the 12th of April and come back on the 16th", day("2025-02-20"))
+    assert (leave.range.start, back.range.start) == (day("2025-04-12"), day("2025-04-16"))
+
+
 def test_questions_keep_their_reading() -> None:
     now = day("2025-05-21T20:00")
     assert ranges("What did we discuss on Sunday the 9th?", now) == [("2025-05-09", "2025-05-10")]
@@ -530,6 +535,9 @@ TIMELIKE = (
 ).split()
 
 
+@example("a mınute")
+@example("two dayſ")
+@example("in midsummer")
 @settings(max_examples=500, deadline=None)
 @given(
     st.text(max_size=60)

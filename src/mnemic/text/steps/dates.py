@@ -188,7 +188,12 @@ def resolve(text: str, said: datetime, *, ahead: bool | None = None) -> list[Men
         coming = about_plans(sentence) if ahead is None else ahead
         behind = not coming and about_past(sentence)
         grammar = Grammar(tokens, said.replace(tzinfo=None), ahead=coming, behind=behind, plans=True)
+        earlier: Node | None = None
         for node, i, j in grammar.scan([False] * len(tokens)):
+            if coming and earlier and node.find and not node.yearly and node.start < earlier.start:
+                start, end = node.find(earlier.start, 1)  # "leave on the 12th of April and come back on the 16th"
+                node = node._replace(start=start, end=end)
+            earlier = node if node.grain == "day" else earlier
             mentions.append(
                 Mention(
                     begin + tokens[i].start,
