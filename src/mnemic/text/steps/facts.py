@@ -14,34 +14,40 @@ from mnemic.text.plan import Filter, Hit, Query, SearchPlan
 from mnemic.text.record import Batch, Interval, Kind, Record, State
 from mnemic.text.steps.assemble import hit
 from mnemic.text.steps.extract import Fact, extract, relation_of, same_value
+from mnemic.text.steps.reading import read_facts
 from mnemic.text.steps.render import shown
 from mnemic.text.store.base import Job
 from mnemic.text.systems.base import Env
 
 PAGE = 200
-"""Turns read for each committed batch."""
+"""Turns read by rule for each committed batch."""
+READ = 20
+"""Turns shown to a language model at once."""
 KINDS = (Kind.FACT, Kind.PREFERENCE)
 _PREFERENCES = ("likes", "dislikes", "prefers", "favourite")
 
 
 def derive(job: Job, env: Env) -> Iterator[Batch]:
-    """Batches of facts from the turns after the job's cursor. Running it again over the same turns adds nothing."""
+    """Batches of facts from the turns after the job's cursor: read by the language model if there is one, else by rule.
+
+    Running it again over the same turns adds nothing.
+    """
     current = {
         _slot(record): record for record in _stored(env) if record.state == State.ACTIVE and record.valid.end is None
     }
     cursor = job.cursor
     while True:
-        turns, following = env.space.scan(Filter(kinds=[Kind.TURN]), cursor, PAGE)
+        turns, following = env.space.scan(Filter(kinds=[Kind.TURN]), cursor, PAGE if env.language is None else READ)
         if not turns:
             return
         puts: list[Record] = []
         retire: dict[str, str] = {}
-        found = [
-            (fact, record_of(fact, turn))
-            for turn in turns
-            if turn.role != "assistant" and not _corrected(turn)  # what a model says of itself is no fact
-            for fact in extract(shown(turn), speaker=turn.speaker, said=turn.at)
-        ]
+        usable = [turn for turn in turns if turn.role != "assistant" and not _corrected(turn)]
+        if env.language is not None:
+            told = read_facts(env.language, usable)
+        else:
+            told = [(f, turn) for turn in usable for f in extract(shown(turn), speaker=turn.speaker, said=turn.at)]
+        found = [(fact, record_of(fact, turn)) for fact, turn in told]
         done = {record.id for record in env.space.get([record.id for _, record in found])}
         for fact, record in found:
             if record.id in done:

@@ -62,14 +62,15 @@ _TOLD = re.compile(
     r"|explain|describ|wrote|write|propos|advis|share|come up|came up|generat|creat|ma[dk]e|help|show)\w*"
     r"|(?:did|do|could|can) you (?:\w+ )?(?:say|tell|suggest|recommend|mention|provide|give|list|explain|describe|write"
     r"|propose|advise|remind)|your (?:suggest|recommend|advice|answer|list|explan|respon|repl)\w*"
-    r"|remind me|our (?:previous|last|earlier|past) (?:\w+ )?(?:chat|conversation|discussion|session)"
+    r"|remind me|our (?:(?:previous|last|earlier|past) )?(?:\w+ )?(?:chat|conversation|dialogue|discussion|session)"
     r"|we (?:discuss|talk|chat)\w*)\b",
     re.IGNORECASE,
 )
 
 _MINE = re.compile(r"\b(?:i|i'(?:m|ve|d|ll)|my|me|mine|myself|we|our|ours|us)\b", re.IGNORECASE)
 _NEWEST = re.compile(
-    r"\b(?:now|nowadays|currently|current|at (?:the moment|present)|these days|still|latest|newest|most recent(?:ly)?)\b",
+    r"\b(?:now|nowadays|currently|current|at (?:the moment|present)|these days|still|latest|newest"
+    r"|most recent(?:ly)?)\b",
     re.IGNORECASE,
 )
 
