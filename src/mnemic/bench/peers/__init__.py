@@ -80,7 +80,7 @@ def encoding_ms(encoder: DenseEncoder, texts: Sequence[str]) -> dict[str, float]
 
 
 def fsync_ms(runs: int = 100) -> dict[str, float]:
-    """What it takes to write 4 KB and have it on the disk that holds temporary files: the least a durable add costs."""
+    """What it takes to append 4 KB to a temporary file and have it on disk, so that durable adds can be judged."""
     times = []
     with tempfile.TemporaryFile() as file:
         for _ in range(runs):

@@ -14,7 +14,7 @@ from typing import Any, Literal
 from mnemic.errors import InputError
 from mnemic.text.encode.lexical import tokens
 from mnemic.text.language.base import Language, Message, structured
-from mnemic.text.language.cues import Ask, asks, clean, date, has_cue, is_aside, period, sentences
+from mnemic.text.language.cues import Ask, asks, date, has_cue, is_aside, period, sentences
 from mnemic.text.plan import Hit, Recall
 from mnemic.text.record import Kind
 from mnemic.text.steps.render import name

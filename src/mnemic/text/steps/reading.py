@@ -32,8 +32,8 @@ plans, dated events. Leave out small talk, questions, guesses, jokes and what a 
 - "turn" is the number of the turn that says it. "subject" is the person's name. "relation" is a short name in lower \
 case: lives_in, works_at, job, age, birthday, partner, status, pet, owns, likes, dislikes, prefers, diet, allergy, \
 studies, plans, did, or another one. "value" keeps the turn's own words. "text" is one plain sentence with the name.
-- "since" is the date (YYYY-MM-DD) from which it was so, counted from the date of the turn, or null. "ended" is true if \
-the turn says that it is over. "one_value" is true if a person has one such value at a time.
+- "since" is the date (YYYY-MM-DD) from which it was so, counted from the date of the turn, or null. "ended" is true \
+if the turn says that it is over. "one_value" is true if a person has one such value at a time.
 - Words like [secret:pin] stand for something hidden: note nothing about them.
 - With nothing to note, give an empty list."""
 
