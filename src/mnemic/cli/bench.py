@@ -21,6 +21,7 @@ from mnemic.bench.run import Settings, run
 from mnemic.bench.suites import SUITES, make
 from mnemic.cli import options as o
 from mnemic.cli import show
+from mnemic.cli.peers import peers
 from mnemic.text.systems import SYSTEMS
 
 app = typer.Typer(help="Measure memory systems: run a suite, report, evaluation card.", no_args_is_help=True)
@@ -138,3 +139,6 @@ def _bars() -> Iterator[Any]:
             bars.update(tasks[label], completed=done)
 
         yield tell
+
+
+app.command("peers")(peers)
