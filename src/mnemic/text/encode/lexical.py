@@ -34,6 +34,7 @@ _UNSPACED = (
     "\uf900-\ufaff\U00020000-\U0003ffff"
 )
 _WORD = re.compile(rf"[{_UNSPACED}]+|[^\W_{_UNSPACED}]+(?:['’][^\W_{_UNSPACED}]+)*")
+_ASCII_WORD = re.compile(r"[a-z0-9]+(?:'[a-z0-9]+)*")
 _UNSPACED_RUN = re.compile(rf"[{_UNSPACED}]")
 _local = threading.local()
 
@@ -49,6 +50,13 @@ def fold(text: str) -> str:
 
 def words(text: str) -> list[str]:
     """The folded words of ``text`` in order, apostrophes kept inside words, unspaced scripts as pairs."""
+    if text.isascii():  # the same by one pattern; a test holds them equal
+        return [run[:MAX_TOKEN] for run in _ASCII_WORD.findall(text.lower())]
+    return _words(text)
+
+
+def _words(text: str) -> list[str]:
+    """The general way: any script."""
     found: list[str] = []
     for run in _WORD.findall(fold(text)):
         if _UNSPACED_RUN.match(run):
