@@ -31,7 +31,7 @@ VARIANTS = {
     "dense": "mnemic@minilm",
     "all": "mnemic@splade-tiny+minilm",
 }
-STRUCTURE = ["spk", "isq", "when_tex", "len", "first", "dprior", "asst", "asst_told", "react", "names", "newest"]
+STRUCTURE = ["spk", "isq", "when_tex", "len", "first", "dprior", "asst", "asst_told", "react", "names"]
 LEGS = {
     "lexical": ["bm", "bmw", "bm_sess", "pq_bm"],
     "sparse": ["sp", "spw", "sp_sess"],
@@ -90,7 +90,9 @@ def main() -> None:
     report: dict[str, Any] = json.loads(chosen.out.read_text("utf-8")) if chosen.out.exists() else {}
     for variant in chosen.variant or list(VARIANTS):
         spec, names = VARIANTS[variant], FEATURES[variant]
-        rows = {s: list(gather(spec, s, chosen.data, limit=chosen.limit)) for s in dict.fromkeys((*SUITES, *CALIBRATION))}
+        rows = {
+            s: list(gather(spec, s, chosen.data, limit=chosen.limit)) for s in dict.fromkeys((*SUITES, *CALIBRATION))
+        }
         ranked = [r for s in SUITES for r in rows[s] if r.question.answerable and trains(r)]
         orders = crossed(ranked, names)
         told: dict[str, Any] = {"ranking, cross-validated": {}}

@@ -193,7 +193,7 @@ def test_the_shipped_table_is_small_and_names_only_features_there_are() -> None:
     dense = [np.array([1.0, 0.0], np.float32)]
     index.add([row(0, "tea", sparse_terms=[vector.terms], sparse_weights=[vector.weights], dense=dense)])
     c = index.search(SearchPlan(terms=["tea"], sparse=vector, dense=dense[0]))
-    known = set(rank.features(c, rank.Cues(newest=True)))
+    known = set(rank.features(c, rank.Cues()))
     for coefficients in table["score"].values():
         assert len(coefficients) <= 25
         assert set(coefficients) <= known

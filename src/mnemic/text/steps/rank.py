@@ -35,7 +35,7 @@ class Cues:
     """What the question itself gives away, beside its words.
 
     ``speakers`` are the codes of the participants it names; ``when`` says that it asks for a time, ``naming`` for a
-    person, place or title, ``newest`` for what is so now; ``mine`` that it is about the one who asks, ``told`` about
+    person, place or title, ``mine`` that it is about the one who asks, ``told`` about
     what the assistant said; ``ranges`` are the spans of time it mentions (a soft
     preference, not a filter) and ``dated`` the places of the query terms that only said so.
     """
@@ -44,7 +44,6 @@ class Cues:
     when: bool = False
     naming: bool = False
     mine: bool = False
-    newest: bool = False
     told: bool = False
     ranges: Sequence[tuple[datetime, datetime]] = ()
     dated: tuple[int, ...] = ()
@@ -68,11 +67,6 @@ _TOLD = re.compile(
 )
 
 _MINE = re.compile(r"\b(?:i|i'(?:m|ve|d|ll)|my|me|mine|myself|we|our|ours|us)\b", re.IGNORECASE)
-_NEWEST = re.compile(
-    r"\b(?:now|nowadays|currently|current|at (?:the moment|present)|these days|still|latest|newest"
-    r"|most recent(?:ly)?)\b",
-    re.IGNORECASE,
-)
 
 
 def asks_for_name(question: str) -> bool:
@@ -83,11 +77,6 @@ def asks_for_name(question: str) -> bool:
 def asks_about_me(question: str) -> bool:
     """Whether the question is about the one who asks: then the assistant's turns hardly hold the answer."""
     return bool(_MINE.search(question))
-
-
-def asks_for_newest(question: str) -> bool:
-    """Whether the question wants the value that holds now."""
-    return bool(_NEWEST.search(question))
 
 
 def asks_what_was_told(question: str) -> bool:
@@ -197,8 +186,6 @@ def features(c: Candidates, cues: Cues) -> dict[str, Floats]:
         f["ml_sess"] = np.where(c.session >= 0, best[c.session], 0.0).astype(np.float32)
         f["pq_ml"] = before(f["ml"])
     f |= structure(c, cues)
-    if cues.newest:
-        f["newest"] = recency(c) * np.maximum(f.get("bmw", 0.0), f.get("spw", 0.0)).astype(np.float32)
     return f
 
 
@@ -219,13 +206,6 @@ def structure(c: Candidates, cues: Cues) -> dict[str, Floats]:
     f["react"] = c.reaction.astype(np.float32)
     f["names"] = c.names.astype(np.float32) * np.float32(cues.naming / MOST_NAMES)
     return f
-
-
-def recency(c: Candidates) -> Floats:
-    """Where each slot stands in time among those that may be hits: 0 the oldest, 1 the newest, undated ones 0."""
-    dated = np.unique(c.at[c.eligible & ~np.isnan(c.at)])
-    places = np.searchsorted(dated, np.nan_to_num(c.at, nan=-np.inf)).clip(0, max(len(dated) - 1, 0))
-    return np.where(np.isnan(c.at), 0.0, places / max(len(dated) - 1, 1)).astype(np.float32)
 
 
 def date_prior(at: NDArray[np.float64], ranges: Sequence[tuple[datetime, datetime]]) -> Floats:

@@ -165,7 +165,6 @@ class Mnemic:
             when=asked.when,
             naming=rank.asks_for_name(query.text),
             mine=rank.asks_about_me(query.text),
-            newest=rank.asks_for_newest(query.text),
             told=rank.asks_what_was_told(query.text),
             ranges=ranges,
             dated=dated(query.text, asked) if ranges and not asked.hard else (),
