@@ -18,7 +18,8 @@ from mnemic.text.encode.lexical import tokens
 from mnemic.text.plan import Candidates, SearchPlan
 from mnemic.text.record import Kind
 from mnemic.text.steps import rank
-from mnemic.text.store.index import NEVER, Index, Row
+from mnemic.text.store.columns import NEVER, Row
+from mnemic.text.store.index import Index
 
 START = datetime(2024, 3, 1, 9, 0, tzinfo=UTC)
 VOCABULARY = ["tea", "boat", "moon", "cat", "lamp", "snow"]

@@ -16,7 +16,8 @@ from hypothesis import strategies as st
 from mnemic.text.encode.base import SparseVector
 from mnemic.text.plan import Candidates, Filter, SearchPlan
 from mnemic.text.record import Kind
-from mnemic.text.store.index import NEVER, Index, Names, Row, Table
+from mnemic.text.store.columns import NEVER, Names, Row, Table
+from mnemic.text.store.index import Index
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 DIM = 4

@@ -15,7 +15,7 @@ from mnemic.errors import InputError
 from mnemic.text.encode.base import SparseVector
 from mnemic.text.record import Interval, Key, Kind, Record, Span, State, from_micros, to_micros
 from mnemic.text.steps.traits import traits
-from mnemic.text.store.index import NEVER, Row
+from mnemic.text.store.columns import NEVER, Row
 
 COLUMNS = (
     "rid, id, seq, version, kind, text, speaker, role, session, caption, at, zone, valid_from, valid_to, recorded, "

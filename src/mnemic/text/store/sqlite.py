@@ -19,8 +19,9 @@ from mnemic.errors import ConflictError, InputError, NotFoundError
 from mnemic.text.plan import Bools, Candidates, Filter, SearchPlan
 from mnemic.text.record import EPOCH, Batch, Kind, Link, Receipt, Record, from_micros, to_micros
 from mnemic.text.store.base import Change, EncodedKey, Encoders, Job, Prepared, encode_keys
+from mnemic.text.store.columns import Row
 from mnemic.text.store.connection import Connection, truncate
-from mnemic.text.store.index import Index, Row
+from mnemic.text.store.index import Index
 from mnemic.text.store.jobs import SqliteJobs, move_cursor
 from mnemic.text.store.rows import (
     COLUMNS,
