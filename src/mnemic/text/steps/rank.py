@@ -126,8 +126,9 @@ def idf(count: float, df: Floats) -> Floats:
 def bm25(counts: Floats, lengths: Floats, mean_length: float, term_weights: Floats) -> Floats:
     """BM25 of rows [C, T] of term counts with ``lengths`` [C]; ``term_weights`` [T] is idf times query count."""
     norm = K1 * (1 - B + B * lengths / max(mean_length, 1e-9))
-    scores: Floats = ((counts * (K1 + 1) / (counts + norm[:, None])) @ term_weights).astype(np.float32)
-    return scores
+    # einsum, not a matrix product: some BLAS libraries raise floating-point flags for what is finite.
+    scores: Floats = np.einsum("ct,t->c", counts * (K1 + 1) / (counts + norm[:, None]), term_weights)
+    return scores.astype(np.float32)
 
 
 def windowed(values: Floats, borrow: Floats, window: list[tuple[Ints, float]], *, pool: str) -> Floats:
