@@ -172,7 +172,7 @@ def test_a_result_tells_its_conditions_and_no_text(tmp_path: Path):
     assert result["mnemic_bench"] == 1
     assert result["suite"]["notes"] == {"dropped": 3}
     assert result["suite"]["headline"] == ["recall@2"]
-    assert result["configuration"] == {"limit": None, "seed": 0, "k": None, "reflect": False}
+    assert result["configuration"] == {"limit": None, "seed": 0, "k": None, "reflect": False, "budget": None}
     assert set(result["versions"]) >= {"python", "mnemic", "code", "numpy"}
     assert result["machine"]["cores"] >= 1
     assert [system["label"] for system in result["systems"]] == ["bm25", "mnemic@lexical"]
@@ -305,3 +305,9 @@ def test_questions_are_encoded_for_real_while_turns_come_from_the_cache(tmp_path
     questions = 2 * 4  # three each, and the first one twice
     assert len(measured()) == 4 + questions  # the cases share their texts
     assert len(measured()) == questions
+
+
+def test_a_budget_of_ones_own_is_measured_too() -> None:
+    outcome = run("generated", ["mnemic@lexical"], settings=Settings(limit=2, budget=64)).outcomes[0]
+    found = {score.metric: score.value for score in outcome.scores if score.group == "all"}
+    assert 0 < found["recall in 64 tokens"] <= found["recall in 256 tokens"]

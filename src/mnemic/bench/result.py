@@ -22,12 +22,14 @@ MANY = 20
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """How a suite is run. ``k`` overrides the case's own; ``reflect`` lets the system work before it is asked."""
+    """How a suite is run. ``k`` overrides the case's own; ``reflect`` lets the system work before it is asked;
+    ``budget`` is one more number of tokens inside which the evidence is looked for."""
 
     limit: int | None = None
     seed: int = 0
     k: int | None = None
     reflect: bool = False
+    budget: int | None = None
 
 
 @dataclass(slots=True)

@@ -20,7 +20,7 @@ from mnemic.bench import machine
 from mnemic.bench.contender import Contender, Subject, contender
 from mnemic.bench.journal import Journal
 from mnemic.bench.result import FORMAT, Cost, Outcome, Result, Settings, dumps
-from mnemic.bench.suite import Case, Data, Item, Question, Suite, sessions_of
+from mnemic.bench.suite import BUDGETS, Case, Data, Item, Question, Suite, recall_within, sessions_of, tabulate
 from mnemic.bench.suites import make
 from mnemic.text.memory import Memory
 from mnemic.text.plan import Recall
@@ -129,7 +129,10 @@ def _measure(
         costs.append(kept[1])
         if progress:
             progress(subject.label, done + 1, len(data.cases))
-    return Outcome(subject.label, subject.about, items, costs, suite.score(items), subject.cached())
+    scores = suite.score(items)
+    if settings.budget is not None and settings.budget not in BUDGETS:
+        scores += tabulate(items, {f"recall in {settings.budget} tokens": recall_within(settings.budget)})
+    return Outcome(subject.label, subject.about, items, costs, scores, subject.cached())
 
 
 def play(

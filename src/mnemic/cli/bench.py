@@ -64,6 +64,9 @@ def run_(
     seed: Seed = 0,
     k: Annotated[int | None, typer.Option("-k", help="Hits to ask for; default: what the suite needs.", min=1)] = None,
     reflect: Annotated[bool, typer.Option("--reflect", help="Let the system reflect before it is asked.")] = False,
+    budget: Annotated[
+        int | None, typer.Option("--budget", help="Say too what share of the evidence fits into so many tokens.", min=1)
+    ] = None,
     cache: Annotated[bool, typer.Option("--cache/--no-cache", help="Keep encodings of turns on disk.")] = True,
     answer: Annotated[
         bool, typer.Option("--answer", help="Answer the questions too; a --model words the answers and judges them.")
@@ -79,7 +82,7 @@ def run_(
             suite,
             subjects,
             data,
-            settings=Settings(limit, seed, k, reflect),
+            settings=Settings(limit, seed, k, reflect, budget),
             out=out,
             responder=Answering(language) if answer else None,
             progress=tell,
