@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from functools import partial
@@ -23,7 +24,7 @@ _TIMES = ("at", "zone", "valid_from", "valid_to", "recorded", "retired", "ended"
 _NEEDED = ("id", "kind", "text", "recorded", "zone")
 
 
-class SqliteTransfer:
+class SqliteTransfer(ABC):
     """Part of the space: the ways in and out that are no conversation."""
 
     name: str
@@ -32,6 +33,7 @@ class SqliteTransfer:
     _db: Connection
     _index: Index
 
+    @abstractmethod
     def _put(
         self,
         db: sqlite3.Connection,
@@ -39,14 +41,13 @@ class SqliteTransfer:
         encoded: Mapping[str, Sequence[EncodedKey]],
         seq: int,
         at: int,
-    ) -> tuple[list[str], list[str]]:
-        raise NotImplementedError
+    ) -> tuple[list[str], list[str]]: ...
 
-    def _link(self, db: sqlite3.Connection, batch: Batch) -> None:
-        raise NotImplementedError
+    @abstractmethod
+    def _link(self, db: sqlite3.Connection, batch: Batch) -> None: ...
 
-    def _new_index(self) -> Index:
-        raise NotImplementedError
+    @abstractmethod
+    def _new_index(self) -> Index: ...
 
     def export(self) -> Iterator[dict[str, Any]]:
         """Every item (all states, in order) and link as plain dicts: what :meth:`restore` takes."""
