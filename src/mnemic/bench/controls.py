@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import random
-from abc import ABC, abstractmethod
 from collections import Counter
 from collections.abc import Sequence
 from datetime import datetime
@@ -17,7 +16,7 @@ from mnemic.text.steps.render import pack
 from mnemic.text.store.base import key_text
 
 
-class Control(ABC):
+class Control:
     """Keeps turns in a list; subclasses put them in order for a query, best first."""
 
     def __init__(self) -> None:
@@ -39,8 +38,8 @@ class Control(ABC):
                 )
             )
 
-    @abstractmethod
-    def order(self, query: str) -> list[tuple[int, float]]: ...
+    def order(self, query: str) -> list[tuple[int, float]]:
+        raise NotImplementedError
 
     def recall(self, query: str, /, *, k: int, now: datetime | None = None) -> Recall:
         ranked = self.order(query)[:k]
