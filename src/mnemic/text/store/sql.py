@@ -48,6 +48,27 @@ def fetch(db: sqlite3.Connection, sql: str, values: Sequence[Any]) -> Iterator[d
         yield dict(zip(names, row, strict=True))
 
 
+def remove(db: sqlite3.Connection, ids: Sequence[str]) -> list[str]:
+    """Delete ``ids`` from every table, their bytes still to be overwritten; which of them there were."""
+    gone: list[str] = []
+    for part in parts(ids):
+        rows = db.execute(f"SELECT rid, id FROM items WHERE id IN ({marks(part)})", part).fetchall()
+        rids = [row[0] for row in rows]
+        gone += [row[1] for row in rows]
+        kids = db.execute(f"SELECT kid, tokens FROM keys WHERE rid IN ({marks(rids)})", rids).fetchall()
+        db.executemany("INSERT INTO fts (fts, rowid, tokens) VALUES ('delete', ?, ?)", kids)
+        for table in ("keys", "sparse", "dense"):
+            db.executemany(f"DELETE FROM {table} WHERE kid = ?", [(kid,) for kid, _ in kids])
+        db.execute(f"DELETE FROM items WHERE rid IN ({marks(rids)})", rids)
+        db.execute(f"DELETE FROM usage WHERE id IN ({marks(part)})", part)
+        for side in ("source", "target"):
+            db.execute(f"DELETE FROM links WHERE {side} IN ({marks(part)})", part)
+    if gone:
+        db.execute("INSERT INTO fts (fts) VALUES ('optimize')")
+        db.execute("INSERT OR REPLACE INTO meta VALUES ('erasure_pending', '1')")
+    return gone
+
+
 def conditions(filter: Filter) -> tuple[list[str], list[Any]]:
     """SQL for the parts of ``filter`` that are set."""
     where: list[str] = []

@@ -11,6 +11,7 @@ import json
 import math
 import sqlite3
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import Any
@@ -34,7 +35,8 @@ from mnemic.text.store.rows import (
     pack_sparse,
     record_of,
 )
-from mnemic.text.store.sql import audit, conditions, fetch, last, marks, parts, receipt_of
+from mnemic.text.store.snapshot import SqliteSnapshots
+from mnemic.text.store.sql import audit, conditions, fetch, last, marks, parts, receipt_of, remove
 from mnemic.text.store.transfer import SqliteTransfer
 from mnemic.text.store.usage import SqliteUsage, UsageLog
 
@@ -50,7 +52,7 @@ _Sessions = tuple[list[tuple[str, float]], list[tuple[str, datetime | None]]]
 """What the index says, and the same with datetimes: made once for each state of the index."""
 
 
-class SqliteSpace(SqliteJobs, SqliteTransfer, SqliteUsage):
+class SqliteSpace(SqliteJobs, SqliteSnapshots, SqliteTransfer, SqliteUsage):
     """One space in one file. ``path`` may be ``:memory:``."""
 
     def __init__(
@@ -265,29 +267,18 @@ class SqliteSpace(SqliteJobs, SqliteTransfer, SqliteUsage):
 
         def run(db: sqlite3.Connection) -> Receipt:
             seq, at = last(db) + 1, to_micros(self.clock())
-            gone: list[str] = []
-            for part in parts(ids):
-                rows = db.execute(f"SELECT rid, id FROM items WHERE id IN ({marks(part)})", part).fetchall()
-                rids = [row[0] for row in rows]
-                gone += [row[1] for row in rows]
-                kids = db.execute(f"SELECT kid, tokens FROM keys WHERE rid IN ({marks(rids)})", rids).fetchall()
-                db.executemany("INSERT INTO fts (fts, rowid, tokens) VALUES ('delete', ?, ?)", kids)
-                for table in ("keys", "sparse", "dense"):
-                    db.executemany(f"DELETE FROM {table} WHERE kid = ?", [(kid,) for kid, _ in kids])
-                db.execute(f"DELETE FROM items WHERE rid IN ({marks(rids)})", rids)
-                db.execute(f"DELETE FROM usage WHERE id IN ({marks(part)})", part)
-                for side in ("source", "target"):
-                    db.execute(f"DELETE FROM links WHERE {side} IN ({marks(part)})", part)
+            gone = remove(db, ids)
             if gone:
-                db.execute("INSERT INTO fts (fts) VALUES ('optimize')")
-                db.execute("INSERT OR REPLACE INTO meta VALUES ('erasure_pending', '1')")
                 audit(db, seq, at, "purge", gone, {"purge": len(gone)})
             return Receipt(seq if gone else seq - 1, tuple(gone), at=from_micros(at))
 
         receipt = self._db.write(run)
-        self._erasing = self._erasing or bool(receipt.ids)
-        pending = bool(receipt.ids) and not self.finish_erasure(wait=1.0)
-        return Receipt(receipt.seq, receipt.ids, pending=pending, at=receipt.at)
+        return replace(receipt, pending=self._finish(bool(receipt.ids)))
+
+    def _finish(self, erased: bool) -> bool:
+        """After something was removed: whether its bytes still wait to be overwritten."""
+        self._erasing = self._erasing or erased
+        return erased and not self.finish_erasure(wait=1.0)
 
     def finish_erasure(self, wait: float = 0.0) -> bool:
         """Truncate the write-ahead log, where deleted pages may linger. False while a reader holds it, after ``wait``
