@@ -236,9 +236,10 @@ def test_the_tables_of_options_are_those_of_the_commands() -> None:
 def tables() -> str:
     """A section for each command: what it does, its call, and a table of its options."""
     if importlib.util.find_spec("mnemic.cli.bench"):  # loaded on demand by the command line, so not in the app yet
-        from mnemic.cli.app import _bench
+        from mnemic.cli.app import _bench, _govern
 
         _bench()
+        _govern()
     return "\n" + "\n".join(_sections(typer.main.get_command(app), "mnemic"))
 
 

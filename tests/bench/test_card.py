@@ -7,7 +7,7 @@ import random
 import pytest
 
 from mnemic.bench import generate
-from mnemic.bench.card import Card, _supported, card
+from mnemic.bench.card import Card, card
 from mnemic.bench.contender import Contender
 from mnemic.bench.controls import Control, Recent
 from mnemic.bench.run import Settings, run
@@ -73,16 +73,6 @@ def test_card_as_text_tells_what_was_not_measured(default: Card):
     assert "needs a language model, not measured" in text
     assert "Seed 0" in text
     assert default.to_json()["mnemic_card"] == 1
-
-
-def test_support_is_judged_by_the_cited_turns():
-    import mnemic
-
-    with mnemic.open(":memory:", encoders="lexical") as memory:
-        memory.remember("I sold the red bicycle to Tom.", speaker="Ann", at="2024-05-08", session="s")
-        (hit,) = memory.recall("bicycle").hits
-        assert _supported(memory, "Ann, 8 May 2024: I sold the red bicycle to Tom. [1]", [hit.id])
-        assert not _supported(memory, "Ann sold the green car to Peter. [1]", [hit.id])
 
 
 def test_results_of_this_system_are_quoted():

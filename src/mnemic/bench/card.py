@@ -12,7 +12,6 @@ The streams are generated (:mod:`mnemic.bench.generate`); scores of real benchma
 from __future__ import annotations
 
 import random
-import re
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
@@ -23,20 +22,13 @@ from mnemic.bench.contender import Contender, Subject, contender
 from mnemic.bench.run import Settings, play
 from mnemic.bench.suite import Case, Item, Score, recall_at, refusal, tabulate
 from mnemic.bench.suites.generated import Generated, newest_first
-from mnemic.text.encode.lexical import tokens
 from mnemic.text.memory import Memory
-from mnemic.text.record import Record
-from mnemic.text.store.base import key_text
+from mnemic.text.steps.support import SHARE, supported
 
 DEPTHS = 11
-SUPPORTED = 0.8
-"""Share of a sentence's content words that its sources must hold for it to count as supported by them."""
 MIDDLE = (0.3, 0.7)
 """Depths that count as the middle of a haystack."""
 ABSENT = "no retrieval: needs a language model, not measured"
-
-
-_NUMBER = re.compile(r"\[\d+(?:, *\d+)*\]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,7 +117,7 @@ def _questions(subject: Contender, settings: Settings, rounds: int) -> Iterable[
     if cited:
         note = (
             "A sentence is supported when the turns it cites hold "
-            f"{100 * SUPPORTED:.0f} % of its content words; a citation is right when it is evidence of the question."
+            f"{100 * SHARE:.0f} % of its content words; a citation is right when it is evidence of the question."
         )
         yield Panel("Faithfulness of citations", "offline", _faithful(cited, settings.seed), note)
     yield Panel(
@@ -182,7 +174,7 @@ def _citations(subject: Contender, case: Case, reflect: bool) -> list[_Cited]:
                 _Cited(
                     case.id,
                     len(cited) / len(answer.sentences),
-                    metrics.mean([float(_supported(memory, s.text, s.sources)) for s in cited]) if cited else 0.0,
+                    metrics.mean([float(supported(s.text, memory.get(s.sources))) for s in cited]) if cited else 0.0,
                     metrics.precision(sorted(sources), sorted(gold)),
                 )
             )
@@ -191,20 +183,7 @@ def _citations(subject: Contender, case: Case, reflect: bool) -> list[_Cited]:
         memory.close()
 
 
-def _supported(memory: Memory, sentence: str, sources: Sequence[str]) -> bool:
-    """Whether the cited records hold the sentence's words; their dates and speakers count as theirs."""
-    claimed = set(tokens(_NUMBER.sub("", sentence)))
-    records = memory.get(list(sources))
-    told = [f"{key_text(record)} {_date(record)}" for record in records]
-    held = {stem for text in told for stem in tokens(text)}
-    return not claimed or len(claimed & held) / len(claimed) >= SUPPORTED
-
-
 _FAITHFUL = {"sentences cited": "covered", "sentences supported": "supported", "citations right": "right"}
-
-
-def _date(record: Record) -> str:
-    return f"{record.at.day} {record.at:%B %Y}" if record.at else ""
 
 
 def _faithful(cited: Sequence[_Cited], seed: int) -> list[Score]:

@@ -50,6 +50,12 @@ def _bench() -> None:
     app.add_typer(bench.app, name="bench")
 
 
+def _govern() -> None:
+    from mnemic.cli import govern
+
+    app.add_typer(govern.app, name="govern")
+
+
 @app.callback(invoke_without_command=True)
 def version(
     shown: bool = typer.Option(False, "--version", help="Show the version and exit.", is_eager=True),
@@ -64,8 +70,11 @@ def version(
 def run(arguments: Sequence[str]) -> int:
     """Run the command line with these arguments; returns the exit code."""
     as_json = "--json" in arguments
-    if "bench" in arguments[:1] or {"-h", "--help"} & set(arguments[:1]) or not arguments:
+    helping = bool({"-h", "--help"} & set(arguments[:1])) or not arguments
+    if "bench" in arguments[:1] or helping:
         _bench()
+    if "govern" in arguments[:1] or helping:
+        _govern()
     try:
         code = _call(arguments)
         sys.stdout.flush()
