@@ -16,7 +16,6 @@ from __future__ import annotations
 
 import ast
 import contextlib
-import importlib.util
 import io
 import re
 import shlex
@@ -32,9 +31,11 @@ import pytest
 import typer
 
 import mnemic
-from mnemic.cli.app import app, run
+from mnemic.cli.app import app, load, run
 from mnemic.text import opening
 from mnemic.text.importers import FORMATS
+
+load()  # groups of commands that the command line loads on demand
 
 ROOT = Path(__file__).parent.parent
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -235,11 +236,6 @@ def test_the_tables_of_options_are_those_of_the_commands() -> None:
 
 def tables() -> str:
     """A section for each command: what it does, its call, and a table of its options."""
-    if importlib.util.find_spec("mnemic.cli.bench"):  # loaded on demand by the command line, so not in the app yet
-        from mnemic.cli.app import _bench, _govern
-
-        _bench()
-        _govern()
     return "\n" + "\n".join(_sections(typer.main.get_command(app), "mnemic"))
 
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from importlib import import_module
 
 import typer
 
@@ -44,16 +45,16 @@ for _name, _command in COMMANDS.items():
 app.add_typer(weights.app, name="models")
 
 
-def _bench() -> None:
-    from mnemic.cli import bench
-
-    app.add_typer(bench.app, name="bench")
+GROUPS = {"bench": "mnemic.cli.bench", "govern": "mnemic.cli.govern"}
+"""Groups of commands whose imports are dear: loaded when they are called, or when help is."""
 
 
-def _govern() -> None:
-    from mnemic.cli import govern
-
-    app.add_typer(govern.app, name="govern")
+def load(names: Iterable[str] = GROUPS) -> None:
+    """Add these groups to the command line, if they are not there yet."""
+    there = {group.name for group in app.registered_groups}
+    for name in names:
+        if name in GROUPS and name not in there:
+            app.add_typer(import_module(GROUPS[name]).app, name=name)
 
 
 @app.callback(invoke_without_command=True)
@@ -70,11 +71,7 @@ def version(
 def run(arguments: Sequence[str]) -> int:
     """Run the command line with these arguments; returns the exit code."""
     as_json = "--json" in arguments
-    helping = bool({"-h", "--help"} & set(arguments[:1])) or not arguments
-    if "bench" in arguments[:1] or helping:
-        _bench()
-    if "govern" in arguments[:1] or helping:
-        _govern()
+    load(GROUPS if not arguments or arguments[0] in ("-h", "--help") else arguments[:1])
     try:
         code = _call(arguments)
         sys.stdout.flush()
