@@ -1,0 +1,48 @@
+"""Memory inside attention: policies that decide which keys and values a transformer reads.
+
+>>> import mnemic.attention as attention                                                   # doctest: +SKIP
+>>> with attention.attach(model, attention.LambdaWindow(window=2048)) as session:          # doctest: +SKIP
+...     session.prefill(ids)
+...     session.generate(max_new_tokens=20)
+
+Names come from where they live on first use: this import pulls no torch. They need the extra ``[torch]``.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from mnemic.errors import MissingExtraError
+
+if TYPE_CHECKING:
+    from mnemic.attention.policies.lambda_window import LambdaWindow
+    from mnemic.attention.policy import FullAttention, Policy
+    from mnemic.attention.session import Session, attach
+
+_HOMES = {
+    "attach": "mnemic.attention.session",
+    "Session": "mnemic.attention.session",
+    "Policy": "mnemic.attention.policy",
+    "FullAttention": "mnemic.attention.policy",
+    "LambdaWindow": "mnemic.attention.policies.lambda_window",
+}
+
+__all__ = ["FullAttention", "LambdaWindow", "Policy", "Session", "attach"]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module 'mnemic.attention' has no attribute {name!r}")
+    try:
+        return getattr(import_module(_HOMES[name]), name)
+    except ModuleNotFoundError as error:
+        if error.name in ("torch", "transformers", "safetensors"):
+            raise MissingExtraError(
+                f"mnemic.attention needs {error.name}: install it with: pip install 'mnemic[torch]'"
+            ) from error
+        raise
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -1,0 +1,129 @@
+"""Segment attention: queries attend to several groups of keys, each at positions of its own, in one joint softmax.
+
+Every policy of this floor is a choice of segments. ``reference`` is the definition: logits of all segments side by
+side, one softmax, one sum. ``merged`` computes each segment alone and joins the parts by their log-sum-exps, which is
+the same number without ever holding all logits (Milakov and Gimelshein 2018, arXiv 1805.02867; FlashAttention's merge).
+
+Shapes: H query heads over Hk key-value heads (G = H / Hk share one), L queries, n keys of a segment, D channels.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from mnemic.attention.rope import Rope
+
+BACKENDS = ("reference", "merged")
+
+
+@dataclass(frozen=True)
+class Segment:
+    """Keys that are attended together.
+
+    ``k``, ``v`` [Hk, n, D], un-rotated. Queries are turned to ``q_pos`` ([L], or one position for all), keys to
+    ``k_pos`` ([n], or one for all; None: they are rotated already and stay so). ``visible`` is bool, broadcastable to
+    [Hk, G, L, n]: which query sees which key (None: all). ``bias``, broadcast likewise, is added to the logits.
+    ``channels`` [Hk, c] restricts the dot product to these channels of queries, the keys having only those
+    (``k`` [Hk, n, c]); such keys are rotated already. ``tag`` says what the segment is.
+    """
+
+    k: Tensor
+    v: Tensor
+    q_pos: Tensor | int
+    k_pos: Tensor | int | None
+    visible: Tensor | None = None
+    bias: Tensor | None = None
+    channels: Tensor | None = None
+    tag: str = "local"
+
+    def __len__(self) -> int:
+        return int(self.k.shape[1])
+
+
+def causal(q_pos: Tensor, k_pos: Tensor, window: int | None = None) -> Tensor:
+    """Visibility [1, 1, L, n] of keys at ``k_pos`` [n] to queries at ``q_pos`` [L]: not after, and nearer than
+    ``window``."""
+    distance = q_pos[:, None] - k_pos[None, :]
+    seen = distance >= 0
+    if window is not None:
+        seen = seen & (distance < window)
+    return seen[None, None]
+
+
+def attend(
+    q: Tensor, segments: Sequence[Segment], rope: Rope, scale: float, *, backend: str = "reference", mass: bool = False
+) -> tuple[Tensor, list[Tensor] | None]:
+    """The output [H, L, D] for un-rotated queries ``q`` [H, L, D] and, if ``mass`` is asked for, the attention that
+    each key received, summed over queries: for each segment [H, n], float32.
+
+    A query that sees no key at all gets zeros.
+    """
+    used = [segment for segment in segments if len(segment)]
+    if not used:
+        return torch.zeros_like(q), [] if mass else None
+    if backend == "reference" or mass:
+        out, weights = reference(q, used, rope, scale)
+        if not mass:
+            return out, None
+        sums = iter([w.sum(dim=-2).flatten(0, 1) for w in weights])
+        empty = torch.zeros(q.shape[0], 0, device=q.device)
+        return out, [next(sums) if len(segment) else empty for segment in segments]
+    return merged(q, used, rope, scale), None
+
+
+def logits(q: Tensor, segment: Segment, rope: Rope, scale: float) -> Tensor:
+    """The logits [Hk, G, L, n] of one segment in float32, what is not visible at minus infinity."""
+    hk = segment.k.shape[0]
+    if segment.k_pos is None:
+        turned, keys = rope.apply(q, segment.q_pos), segment.k
+    else:
+        turned, keys = rope.apply(q, segment.q_pos), rope.apply(segment.k, segment.k_pos)
+    grouped = turned.reshape(hk, -1, *turned.shape[1:])
+    if segment.channels is not None:
+        index = segment.channels[:, None, None, :].expand(*grouped.shape[:3], -1)
+        grouped = grouped.gather(-1, index)
+    found = torch.matmul(grouped, keys[:, None].transpose(-1, -2)).to(torch.float32) * scale
+    if segment.bias is not None:
+        found = found + segment.bias
+    if segment.visible is not None:
+        found = found.masked_fill(~segment.visible, float("-inf"))
+    return found
+
+
+def reference(q: Tensor, segments: Sequence[Segment], rope: Rope, scale: float) -> tuple[Tensor, list[Tensor]]:
+    """Output [H, L, D] and the weights of each segment [Hk, G, L, n]: all logits side by side, one softmax."""
+    parts = [logits(q, segment, rope, scale) for segment in segments]
+    weights = torch.cat(parts, dim=-1).softmax(dim=-1).nan_to_num(0.0)
+    split = torch.split(weights, [part.shape[-1] for part in parts], dim=-1)
+    out = sum(torch.matmul(w.to(s.v.dtype), s.v[:, None]) for w, s in zip(split, segments, strict=True))
+    assert isinstance(out, Tensor)
+    return out.flatten(0, 1), list(split)
+
+
+def merged(q: Tensor, segments: Sequence[Segment], rope: Rope, scale: float) -> Tensor:
+    """Output [H, L, D], segment by segment: each part is weighted by the share of the softmax that lies in it."""
+    out: Tensor | None = None
+    total: Tensor | None = None
+    for segment in segments:
+        part, lse = _alone(q, segment, rope, scale)
+        if out is None or total is None:
+            out, total = part, lse
+            continue
+        both = torch.logaddexp(total, lse)
+        keep = torch.where(both == -torch.inf, 0.0, (total - both).exp())
+        add = torch.where(both == -torch.inf, 0.0, (lse - both).exp())
+        out, total = out * keep[..., None] + part * add[..., None], both
+    assert out is not None
+    return out.flatten(0, 1).to(q.dtype)
+
+
+def _alone(q: Tensor, segment: Segment, rope: Rope, scale: float) -> tuple[Tensor, Tensor]:
+    """One segment by itself: its output [Hk, G, L, D] in float32 and the log-sum-exp of its logits [Hk, G, L]."""
+    found = logits(q, segment, rope, scale)
+    lse = found.logsumexp(dim=-1)
+    weights = (found - lse[..., None]).exp().nan_to_num(0.0)
+    return torch.matmul(weights.to(segment.v.dtype), segment.v[:, None]).to(torch.float32), lse
