@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from mnemic.attention.policies.block_retrieval import BlockRetrieval
+from mnemic.attention.policies.event_retrieval import EventRetrieval
 from mnemic.attention.policies.lambda_window import LambdaWindow
+from mnemic.attention.policies.surprisal_eviction import SurprisalEviction
 from mnemic.attention.policy import FullAttention, Policy
 
 INFINITE: dict[str, Policy] = {
@@ -10,10 +13,18 @@ INFINITE: dict[str, Policy] = {
     "lambda": LambdaWindow(window=200, sinks=4),
     "streaming": LambdaWindow(window=200, sinks=4, slots=True),
     "lambda-middle": LambdaWindow(window=200, sinks=4, middle=5, middle_from=0),
+    "surprisal": SurprisalEviction(capacity=250),
+    "infllm": BlockRetrieval(window=150, sinks=4, block=8, blocks=99),
+    "emllm": EventRetrieval(window=150, sinks=4, block=16, shortest=3, memory=999),
 }
 SMALL: dict[str, Policy] = {
     "full": FullAttention(),
     "lambda": LambdaWindow(window=24, sinks=4),
     "streaming": LambdaWindow(window=24, sinks=4, slots=True),
     "lambda-middle": LambdaWindow(window=24, sinks=4, middle=5, middle_from=1),
+    "surprisal": SurprisalEviction(capacity=40, sinks=2, decay=0.9),
+    "infllm": BlockRetrieval(window=24, sinks=4, block=8, blocks=3, representatives=2, piece=16),
+    "infllm-disk": BlockRetrieval(window=24, sinks=4, block=8, blocks=3, piece=16, tier="disk", cached=4),
+    "emllm": EventRetrieval(window=24, sinks=4, block=12, shortest=3, memory=40, piece=16, refine_from=1),
+    "emllm-plain": EventRetrieval(window=24, block=12, shortest=3, memory=30, refine="none", contiguity=0.0),
 }

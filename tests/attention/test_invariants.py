@@ -106,8 +106,8 @@ def test_forks_do_not_see_each_other(policy: Policy) -> None:
         fork = session.fork()
         fork.prefill(text(50, seed=3), chunk=11)
         fork.generate(4, stop=[])
-        session.forward([ids[80:]])
-        undisturbed.forward([ids[80:]])
+        session.prefill(ids[80:])
+        undisturbed.prefill(ids[80:])
         assert torch.equal(session.logits, undisturbed.logits)
         assert session.generate(4, stop=[]) == undisturbed.generate(4, stop=[])
 

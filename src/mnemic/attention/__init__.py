@@ -16,7 +16,10 @@ from typing import TYPE_CHECKING, Any
 from mnemic.errors import MissingExtraError
 
 if TYPE_CHECKING:
+    from mnemic.attention.policies.block_retrieval import BlockRetrieval
+    from mnemic.attention.policies.event_retrieval import EventRetrieval
     from mnemic.attention.policies.lambda_window import LambdaWindow
+    from mnemic.attention.policies.surprisal_eviction import SurprisalEviction
     from mnemic.attention.policy import FullAttention, Policy
     from mnemic.attention.session import Session, attach
 
@@ -26,9 +29,21 @@ _HOMES = {
     "Policy": "mnemic.attention.policy",
     "FullAttention": "mnemic.attention.policy",
     "LambdaWindow": "mnemic.attention.policies.lambda_window",
+    "SurprisalEviction": "mnemic.attention.policies.surprisal_eviction",
+    "BlockRetrieval": "mnemic.attention.policies.block_retrieval",
+    "EventRetrieval": "mnemic.attention.policies.event_retrieval",
 }
 
-__all__ = ["FullAttention", "LambdaWindow", "Policy", "Session", "attach"]
+__all__ = [
+    "BlockRetrieval",
+    "EventRetrieval",
+    "FullAttention",
+    "LambdaWindow",
+    "Policy",
+    "Session",
+    "SurprisalEviction",
+    "attach",
+]
 
 
 def __getattr__(name: str) -> Any:

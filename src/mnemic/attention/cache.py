@@ -114,9 +114,9 @@ class Tape:
 
 @dataclass
 class Layer:
-    """What one layer of one sequence holds. ``tapes`` are named groups of tokens (``local``, ``sink``, ...); ``extra``
-    is the policy's own state: tensors, numbers, strings, and lists and dicts of them, which are replaced and never
-    changed in place."""
+    """What one layer of one sequence holds. ``tapes`` are named groups of tokens (``local``, ``sink``, ...);
+    ``extra`` is the policy's own state: tensors, numbers, texts, and lists and dicts of them, which are replaced and
+    never changed in place; or an object with ``fork`` and ``state`` such as :class:`mnemic.attention.blocks.Blocks`."""
 
     index: int
     tapes: dict[str, Tape] = field(default_factory=dict)
@@ -128,17 +128,21 @@ class Layer:
     @property
     def resident(self) -> int:
         """Tokens held for attention."""
-        return sum(len(tape) for tape in self.tapes.values()) + int(self.extra.get("resident", 0))
+        return sum(len(tape) for tape in self.tapes.values()) + sum(
+            int(getattr(value, "resident", 0)) for value in self.extra.values()
+        )
 
     @property
     def nbytes(self) -> int:
         return sum(tape.nbytes for tape in self.tapes.values()) + _bytes(self.extra)
 
     def fork(self) -> Layer:
-        return Layer(self.index, {name: tape.fork() for name, tape in self.tapes.items()}, dict(self.extra))
+        extra = {name: value.fork() if hasattr(value, "fork") else value for name, value in self.extra.items()}
+        return Layer(self.index, {name: tape.fork() for name, tape in self.tapes.items()}, extra)
 
     def state(self) -> dict[str, Any]:
-        return {"tapes": {name: tape.state() for name, tape in self.tapes.items()}, "extra": self.extra}
+        extra = {name: value.state() if hasattr(value, "state") else value for name, value in self.extra.items()}
+        return {"tapes": {name: tape.state() for name, tape in self.tapes.items()}, "extra": extra}
 
     @classmethod
     def restored(cls, index: int, state: dict[str, Any]) -> Layer:

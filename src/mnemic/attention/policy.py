@@ -40,6 +40,14 @@ class Policy(ABC):
         """The most tokens that stay resident in a layer between forwards; None: no bound."""
         return None
 
+    def chunk_limit(self) -> int | None:
+        """The most tokens that one forward may bring; None: any number. Longer texts are read in pieces."""
+        return None
+
+    def begin_prefill(self, row: Row) -> None:
+        """A text is about to be read: a new turn, if there were some before."""
+        return
+
     def before_forward(self, row: Row, new: int) -> None:
         """Before ``new`` tokens go through the model: make room, decay."""
         return

@@ -156,6 +156,11 @@ class Session:
         if chunk < 1:
             raise InputError(f"a chunk has at least 1 token, not {chunk}")
         longest = max(map(len, texts))
+        self._check()
+        self.rows = self.rows or [Row.new(self.anatomy) for _ in texts]
+        chunk = min(chunk, self.policy.chunk_limit() or chunk)
+        for row in self.rows:
+            self.policy.begin_prefill(row)
         for start in range(0, longest, chunk):
             # Rows end together, so that the last chunk brings the last token of each.
             stop = min(start + chunk, longest)
@@ -188,6 +193,11 @@ class Session:
             raise InputError(f"the session has {len(self.rows)} rows, not {len(texts)}")
         counts = [len(text) for text in texts]
         width = max(counts)
+        if width > (self.policy.chunk_limit() or width):
+            raise InputError(
+                f"the policy {self.policy.name!r} reads {self.policy.chunk_limit()} tokens at a time, not {width}: use "
+                "prefill, which cuts the text"
+            )
         if not width:
             return [self._none() for _ in texts]
         self._remember()
@@ -288,6 +298,7 @@ class Session:
         self._read([text[row.seen :] for text, row in zip(wanted, self.rows, strict=True)])
 
     def _read(self, texts: Sequence[Sequence[int]], chunk: int = 512) -> None:
+        chunk = min(chunk, self.policy.chunk_limit() or chunk)
         for start in range(0, max(map(len, texts)), chunk):
             self.forward([text[start : start + chunk] for text in texts])
 
