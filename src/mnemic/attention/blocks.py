@@ -1,8 +1,8 @@
 """Blocks of tokens that left the window: kept in a tier, found by representative keys, read when they match.
 
-Tiers: ``memory`` (where the keys are), ``host`` (the CPU's memory, for a model on a device), ``disk`` (safetensors files
-that are mapped, so that the operating system decides what stays). ``cached`` blocks that were read last are held where
-the model is; the one whose use is longest ago leaves first.
+Tiers: ``memory`` (where the keys are), ``host`` (the memory of the CPU, for a model on a device), ``disk`` (safetensors
+files that are mapped, so that the operating system decides what stays). ``cached`` blocks that were read last are held
+where the model is; the one whose use is longest ago leaves first.
 """
 
 from __future__ import annotations
