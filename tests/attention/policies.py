@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from mnemic.attention.policies.block_retrieval import BlockRetrieval
+from mnemic.attention.policies.channel_prune import ChannelPrune
 from mnemic.attention.policies.event_retrieval import EventRetrieval
+from mnemic.attention.policies.hierarchical_topk import HierarchicalTopK
 from mnemic.attention.policies.lambda_window import LambdaWindow
 from mnemic.attention.policies.surprisal_eviction import SurprisalEviction
 from mnemic.attention.policy import FullAttention, Policy
@@ -14,6 +16,8 @@ INFINITE: dict[str, Policy] = {
     "streaming": LambdaWindow(window=200, sinks=4, slots=True),
     "lambda-middle": LambdaWindow(window=200, sinks=4, middle=5, middle_from=0),
     "surprisal": SurprisalEviction(capacity=250),
+    "hip": HierarchicalTopK(keys=128, window=16, dense=1),
+    "think": ChannelPrune(ratio=0.0),
     "infllm": BlockRetrieval(window=150, sinks=4, block=8, blocks=99),
     "emllm": EventRetrieval(window=150, sinks=4, block=16, shortest=3, memory=999),
 }
@@ -23,6 +27,10 @@ SMALL: dict[str, Policy] = {
     "streaming": LambdaWindow(window=24, sinks=4, slots=True),
     "lambda-middle": LambdaWindow(window=24, sinks=4, middle=5, middle_from=1),
     "surprisal": SurprisalEviction(capacity=40, sinks=2, decay=0.9),
+    "hip": HierarchicalTopK(keys=24, queries=8, sinks=2, window=8, dense=1, refresh=4),
+    "think": ChannelPrune(ratio=0.4, recent=8, observed=8),
+    "think-both": ChannelPrune(ratio=0.4, recent=8, observed=8, values=0.3),
+    "think-pairs": ChannelPrune(ratio=0.4, recent=8, observed=8, pairwise=True),
     "infllm": BlockRetrieval(window=24, sinks=4, block=8, blocks=3, representatives=2, piece=16),
     "infllm-disk": BlockRetrieval(window=24, sinks=4, block=8, blocks=3, piece=16, tier="disk", cached=4),
     "emllm": EventRetrieval(window=24, sinks=4, block=12, shortest=3, memory=40, piece=16, refine_from=1),

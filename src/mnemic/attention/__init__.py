@@ -17,7 +17,9 @@ from mnemic.errors import MissingExtraError
 
 if TYPE_CHECKING:
     from mnemic.attention.policies.block_retrieval import BlockRetrieval
+    from mnemic.attention.policies.channel_prune import ChannelPrune
     from mnemic.attention.policies.event_retrieval import EventRetrieval
+    from mnemic.attention.policies.hierarchical_topk import HierarchicalTopK
     from mnemic.attention.policies.lambda_window import LambdaWindow
     from mnemic.attention.policies.surprisal_eviction import SurprisalEviction
     from mnemic.attention.policy import FullAttention, Policy
@@ -28,6 +30,8 @@ _HOMES = {
     "Session": "mnemic.attention.session",
     "Policy": "mnemic.attention.policy",
     "FullAttention": "mnemic.attention.policy",
+    "ChannelPrune": "mnemic.attention.policies.channel_prune",
+    "HierarchicalTopK": "mnemic.attention.policies.hierarchical_topk",
     "LambdaWindow": "mnemic.attention.policies.lambda_window",
     "SurprisalEviction": "mnemic.attention.policies.surprisal_eviction",
     "BlockRetrieval": "mnemic.attention.policies.block_retrieval",
@@ -36,8 +40,10 @@ _HOMES = {
 
 __all__ = [
     "BlockRetrieval",
+    "ChannelPrune",
     "EventRetrieval",
     "FullAttention",
+    "HierarchicalTopK",
     "LambdaWindow",
     "Policy",
     "Session",

@@ -27,15 +27,22 @@ class Rope:
         """The rotated channels of a head."""
         return 2 * int(self.inv_freq.shape[0])
 
-    def apply(self, x: Tensor, positions: Tensor | int) -> Tensor:
-        """``x`` [..., n, D] turned to ``positions`` ([n], or one for all). Returns the dtype of ``x``."""
+    def apply(self, x: Tensor, positions: Tensor | int, channels: Tensor | None = None) -> Tensor:
+        """``x`` [..., n, D] turned to ``positions`` ([n], or one for all). Returns the dtype of ``x``.
+
+        ``channels`` [Hk, c] says which channels of a head ``x`` [Hk, n, c] holds, where those are not all: the first
+        halves of pairs, then their second halves.
+        """
         if isinstance(positions, int):
             if positions == 0:
                 return x
             positions = torch.full((1,), positions, device=x.device)
-        angles = positions.to(torch.float32)[:, None] * self.inv_freq.to(x.device)
+        frequencies = self.inv_freq.to(x.device)
+        if channels is not None:
+            frequencies = frequencies[channels[:, : channels.shape[1] // 2]][:, None]
+        angles = positions.to(torch.float32)[:, None] * frequencies
         cos, sin = angles.cos(), angles.sin()
-        half = self.inv_freq.shape[0]
+        half = frequencies.shape[-1]
         wide = x.to(torch.float32)
         a, b, rest = wide[..., :half], wide[..., half : 2 * half], wide[..., 2 * half :]
         return torch.cat((a * cos - b * sin, b * cos + a * sin, rest), dim=-1).to(x.dtype)

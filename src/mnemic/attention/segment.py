@@ -27,8 +27,8 @@ class Segment:
     ``k``, ``v`` [Hk, n, D], un-rotated. Queries are turned to ``q_pos`` ([L], or one position for all), keys to
     ``k_pos`` ([n], or one for all; None: they are rotated already and stay so). ``visible`` is bool, broadcastable to
     [Hk, G, L, n]: which query sees which key (None: all). ``bias``, broadcast likewise, is added to the logits.
-    ``channels`` [Hk, c] restricts the dot product to these channels of queries, the keys having only those
-    (``k`` [Hk, n, c]); such keys are rotated already. ``tag`` says what the segment is.
+    ``channels`` [Hk, c] restricts the dot product to these channels, which are all that ``k`` [Hk, n, c] holds;
+    ``value_channels`` says likewise which channels ``v`` holds; the others are zero. ``tag`` says what the segment is.
     """
 
     k: Tensor
@@ -38,6 +38,7 @@ class Segment:
     visible: Tensor | None = None
     bias: Tensor | None = None
     channels: Tensor | None = None
+    value_channels: Tensor | None = None
     tag: str = "local"
 
     def __len__(self) -> int:
@@ -81,7 +82,7 @@ def logits(q: Tensor, segment: Segment, rope: Rope, scale: float) -> Tensor:
     if segment.k_pos is None:
         turned, keys = rope.apply(q, segment.q_pos), segment.k
     else:
-        turned, keys = rope.apply(q, segment.q_pos), rope.apply(segment.k, segment.k_pos)
+        turned, keys = rope.apply(q, segment.q_pos), rope.apply(segment.k, segment.k_pos, segment.channels)
     grouped = turned.reshape(hk, -1, *turned.shape[1:])
     if segment.channels is not None:
         index = segment.channels[:, None, None, :].expand(*grouped.shape[:3], -1)
@@ -99,8 +100,7 @@ def reference(q: Tensor, segments: Sequence[Segment], rope: Rope, scale: float) 
     parts = [logits(q, segment, rope, scale) for segment in segments]
     weights = torch.cat(parts, dim=-1).softmax(dim=-1).nan_to_num(0.0)
     split = torch.split(weights, [part.shape[-1] for part in parts], dim=-1)
-    out = sum(torch.matmul(w.to(s.v.dtype), s.v[:, None]) for w, s in zip(split, segments, strict=True))
-    assert isinstance(out, Tensor)
+    out = torch.stack([_summed(w, s, q.shape[-1]) for w, s in zip(split, segments, strict=True)]).sum(0)
     return out.flatten(0, 1), list(split)
 
 
@@ -126,4 +126,13 @@ def _alone(q: Tensor, segment: Segment, rope: Rope, scale: float) -> tuple[Tenso
     found = logits(q, segment, rope, scale)
     lse = found.logsumexp(dim=-1)
     weights = (found - lse[..., None]).exp().nan_to_num(0.0)
-    return torch.matmul(weights.to(segment.v.dtype), segment.v[:, None]).to(torch.float32), lse
+    return _summed(weights, segment, q.shape[-1]).to(torch.float32), lse
+
+
+def _summed(weights: Tensor, segment: Segment, width: int) -> Tensor:
+    """The values of a segment [Hk, G, L, D], weighted by ``weights`` [Hk, G, L, n]."""
+    out = torch.matmul(weights.to(segment.v.dtype), segment.v[:, None])
+    if segment.value_channels is None:
+        return out
+    index = segment.value_channels[:, None, None].expand(*out.shape[:3], -1)
+    return out.new_zeros(*out.shape[:3], width).scatter(-1, index, out)
