@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from mnemic.attention.compose import Compose
 from mnemic.attention.policies.block_retrieval import BlockRetrieval
 from mnemic.attention.policies.channel_prune import ChannelPrune
 from mnemic.attention.policies.event_retrieval import EventRetrieval
+from mnemic.attention.policies.gated_bank import GatedBank
 from mnemic.attention.policies.hierarchical_topk import HierarchicalTopK
 from mnemic.attention.policies.lambda_window import LambdaWindow
+from mnemic.attention.policies.resonance import Resonance
+from mnemic.attention.policies.reweave import Reweave
 from mnemic.attention.policies.surprisal_eviction import SurprisalEviction
 from mnemic.attention.policy import FullAttention, Policy
 
@@ -18,6 +22,8 @@ INFINITE: dict[str, Policy] = {
     "surprisal": SurprisalEviction(capacity=250),
     "hip": HierarchicalTopK(keys=128, window=16, dense=1),
     "think": ChannelPrune(ratio=0.0),
+    "longmem": GatedBank(window=200, sinks=4, gate=0.5),
+    "resonance": Compose(FullAttention(), Resonance(strength=0.0)),
     "infllm": BlockRetrieval(window=150, sinks=4, block=8, blocks=99),
     "emllm": EventRetrieval(window=150, sinks=4, block=16, shortest=3, memory=999),
 }
@@ -31,6 +37,13 @@ SMALL: dict[str, Policy] = {
     "think": ChannelPrune(ratio=0.4, recent=8, observed=8),
     "think-both": ChannelPrune(ratio=0.4, recent=8, observed=8, values=0.3),
     "think-pairs": ChannelPrune(ratio=0.4, recent=8, observed=8, pairwise=True),
+    "longmem": GatedBank(window=24, sinks=4, gate=0.5, capacity=32, layer=1),
+    "resonance": Compose(FullAttention(), Resonance(strength=0.5)),
+    "resonance-pathway": Compose(LambdaWindow(window=24, sinks=4), Resonance(strength=0.3, pathway=0.2)),
+    "reweave": Compose(LambdaWindow(window=24, sinks=4), Reweave(strength=0.3, states=16)),
+    "infllm-resonance": Compose(
+        BlockRetrieval(window=24, sinks=4, block=8, blocks=3, representatives=2, piece=16), Resonance(strength=0.5)
+    ),
     "infllm": BlockRetrieval(window=24, sinks=4, block=8, blocks=3, representatives=2, piece=16),
     "infllm-disk": BlockRetrieval(window=24, sinks=4, block=8, blocks=3, piece=16, tier="disk", cached=4),
     "emllm": EventRetrieval(window=24, sinks=4, block=12, shortest=3, memory=40, piece=16, refine_from=1),

@@ -16,11 +16,15 @@ from typing import TYPE_CHECKING, Any
 from mnemic.errors import MissingExtraError
 
 if TYPE_CHECKING:
+    from mnemic.attention.compose import Compose, Modifier
     from mnemic.attention.policies.block_retrieval import BlockRetrieval
     from mnemic.attention.policies.channel_prune import ChannelPrune
     from mnemic.attention.policies.event_retrieval import EventRetrieval
+    from mnemic.attention.policies.gated_bank import GatedBank
     from mnemic.attention.policies.hierarchical_topk import HierarchicalTopK
     from mnemic.attention.policies.lambda_window import LambdaWindow
+    from mnemic.attention.policies.resonance import Resonance
+    from mnemic.attention.policies.reweave import Reweave
     from mnemic.attention.policies.surprisal_eviction import SurprisalEviction
     from mnemic.attention.policy import FullAttention, Policy
     from mnemic.attention.session import Session, attach
@@ -32,6 +36,11 @@ _HOMES = {
     "FullAttention": "mnemic.attention.policy",
     "ChannelPrune": "mnemic.attention.policies.channel_prune",
     "HierarchicalTopK": "mnemic.attention.policies.hierarchical_topk",
+    "GatedBank": "mnemic.attention.policies.gated_bank",
+    "Resonance": "mnemic.attention.policies.resonance",
+    "Reweave": "mnemic.attention.policies.reweave",
+    "Compose": "mnemic.attention.compose",
+    "Modifier": "mnemic.attention.compose",
     "LambdaWindow": "mnemic.attention.policies.lambda_window",
     "SurprisalEviction": "mnemic.attention.policies.surprisal_eviction",
     "BlockRetrieval": "mnemic.attention.policies.block_retrieval",
@@ -41,11 +50,16 @@ _HOMES = {
 __all__ = [
     "BlockRetrieval",
     "ChannelPrune",
+    "Compose",
     "EventRetrieval",
     "FullAttention",
+    "GatedBank",
     "HierarchicalTopK",
     "LambdaWindow",
+    "Modifier",
     "Policy",
+    "Resonance",
+    "Reweave",
     "Session",
     "SurprisalEviction",
     "attach",

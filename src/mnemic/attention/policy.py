@@ -13,6 +13,8 @@ from mnemic.attention.anatomy import Anatomy
 from mnemic.attention.cache import Layer, Row
 from mnemic.attention.segment import Segment, causal
 
+Hook = Callable[[Tensor, Row], Tensor]
+
 
 class Policy(ABC):
     """A memory policy: settings only. All state lives in the :class:`Row` and its layers, so that sessions can be
@@ -20,13 +22,15 @@ class Policy(ABC):
 
     ``needs`` may hold ``mass`` (the attention that keys received is handed to :meth:`after_attention`) and ``logits``
     (those of every token are handed to :meth:`after_forward`). ``frozen`` says that it stores rotated
-    keys, which cannot be moved.
+    keys, which cannot be moved; ``holds_all`` that every token is in the tape ``local``, so that stored ones may be put
+    there.
     """
 
     name: ClassVar[str]
     paper: ClassVar[str]
     needs: ClassVar[frozenset[str]] = frozenset()
     frozen: ClassVar[bool] = False
+    holds_all: ClassVar[bool] = False
 
     def check(self, anatomy: Anatomy) -> None:
         """Raise :class:`InputError` if the policy cannot work on this model."""
@@ -72,8 +76,12 @@ class Policy(ABC):
         """The prompt is read; what follows is generated."""
         return
 
-    def hooks(self, row_of: Callable[[], Sequence[Row]]) -> dict[int, Callable[[Tensor], Tensor]]:
-        """For layers by index: a function over the hidden states [B, L, d] that enter them."""
+    def mix(self, layer: Layer, row: Row, out: Tensor, q: Tensor, pos: Tensor) -> Tensor:
+        """The output of a layer's attention [H, L, D] as it goes on."""
+        return out
+
+    def hooks(self, anatomy: Anatomy) -> dict[int, Hook]:
+        """For layers by index: a function over the hidden states [L, d] of a row that enter them."""
         return {}
 
     def settings(self) -> dict[str, Any]:
@@ -86,8 +94,9 @@ class FullAttention(Policy):
 
     name = "full"
     paper = "Vaswani et al. 2017, arXiv 1706.03762"
+    holds_all = True
 
     def segments(self, layer: Layer, row: Row, q: Tensor, k: Tensor, v: Tensor, pos: Tensor) -> list[Segment]:
         tape = layer.tape()
         tape.append(k, v, pos)
-        return [Segment(tape.k, tape.v, pos, tape.pos, causal(pos, tape.pos))]
+        return [Segment(tape.k, tape.v, pos, tape.pos, causal(pos, tape.pos), at=tape.pos)]

@@ -28,7 +28,8 @@ class Segment:
     ``k_pos`` ([n], or one for all; None: they are rotated already and stay so). ``visible`` is bool, broadcastable to
     [Hk, G, L, n]: which query sees which key (None: all). ``bias``, broadcast likewise, is added to the logits.
     ``channels`` [Hk, c] restricts the dot product to these channels, which are all that ``k`` [Hk, n, c] holds;
-    ``value_channels`` says likewise which channels ``v`` holds; the others are zero. ``tag`` says what the segment is.
+    ``value_channels`` says likewise which channels ``v`` holds; the others are zero. ``at`` [n] are the places
+    of the keys in the text, wherever they are read. ``tag`` says what the segment is.
     """
 
     k: Tensor
@@ -39,6 +40,7 @@ class Segment:
     bias: Tensor | None = None
     channels: Tensor | None = None
     value_channels: Tensor | None = None
+    at: Tensor | None = None
     tag: str = "local"
 
     def __len__(self) -> int:

@@ -24,7 +24,8 @@ from transformers import AttentionInterface, AttentionMaskInterface
 from mnemic.attention import tree
 from mnemic.attention.anatomy import Anatomy, anatomy
 from mnemic.attention.cache import Row
-from mnemic.attention.policy import Policy
+from mnemic.attention.compose import Modifier, composed
+from mnemic.attention.policy import Hook, Policy
 from mnemic.attention.sample import Sampling
 from mnemic.attention.segment import BACKENDS, attend
 from mnemic.errors import ConflictError, InputError
@@ -65,6 +66,7 @@ def _attention(
         out[b, :, -count:], mass = attend(
             q, segments, row.anatomy.rope, scale, backend=memory.backend, mass="mass" in policy.needs
         )
+        out[b, :, -count:] = policy.mix(layer, row, out[b, :, -count:], q, pos)
         policy.after_attention(layer, row, segments, mass, q, pos)
     return out.transpose(1, 2).contiguous(), None
 
@@ -79,7 +81,7 @@ def _register() -> None:
 
 
 @contextmanager
-def attach(model: Any, policy: Policy, *, backend: str = "reference") -> Iterator[Session]:
+def attach(model: Any, policy: Policy | Modifier, *, backend: str = "reference") -> Iterator[Session]:
     """A session in which ``model`` reads through ``policy``. The model is as it was when the context is left.
 
     ``backend`` is how segments are attended: ``reference``, or ``merged`` (less memory for many keys). Raises
@@ -88,6 +90,7 @@ def attach(model: Any, policy: Policy, *, backend: str = "reference") -> Iterato
     if backend not in BACKENDS:
         raise InputError(f"there is no backend {backend!r}: use one of {', '.join(BACKENDS)}")
     found = anatomy(model)
+    policy = composed(policy)
     policy.check(found)
     before = model.config._attn_implementation
     if before == NAME:
@@ -100,19 +103,31 @@ def attach(model: Any, policy: Policy, *, backend: str = "reference") -> Iterato
         model.eval()
         stack.callback(model.train, training)
         session = Session(model, found, policy, backend)
-        for index, hook in policy.hooks(lambda: session.active).items():
+        for index, hook in policy.hooks(found).items():
             stack.callback(_hooked(found.blocks[index], hook).remove)
         stack.callback(session.close)
         yield session
 
 
-def _hooked(layer: torch.nn.Module, change: Callable[[Tensor], Tensor]) -> Any:
+def _hooked(layer: torch.nn.Module, change: Hook) -> Any:
+    """Have ``change`` applied to what enters ``layer``, row by row."""
+
+    def changed(hidden: Tensor, memory: Forward | None) -> Tensor:
+        if memory is None:
+            return hidden
+        hidden = hidden.clone()
+        for b, (row, count) in enumerate(zip(memory.rows, memory.counts, strict=True)):
+            if count:
+                hidden[b, -count:] = change(hidden[b, -count:], row)
+        return hidden
+
     def enter(
         _: torch.nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]
     ) -> tuple[tuple[Any, ...], dict[str, Any]]:
+        memory = kwargs.get("memory")
         if args:
-            return (change(args[0]), *args[1:]), kwargs
-        return args, {**kwargs, "hidden_states": change(kwargs["hidden_states"])}
+            return (changed(args[0], memory), *args[1:]), kwargs
+        return args, {**kwargs, "hidden_states": changed(kwargs["hidden_states"], memory)}
 
     return layer.register_forward_pre_hook(enter, with_kwargs=True)
 
@@ -123,7 +138,6 @@ class Session:
     def __init__(self, model: Any, found: Anatomy, policy: Policy, backend: str) -> None:
         self.model, self.anatomy, self.policy, self.backend = model, found, policy, backend
         self.rows: list[Row] = []
-        self.active: Sequence[Row] = ()
         self._past: list[list[Row]] = []
         self._open = True
 
@@ -206,7 +220,6 @@ class Session:
         for row, count in zip(self.rows, counts, strict=True):
             if count:
                 self.policy.before_forward(row, count)
-        self.active = [row for row, count in zip(self.rows, counts, strict=True) if count]
         whole = every or "logits" in self.policy.needs
         with torch.inference_mode():
             found = self.model(

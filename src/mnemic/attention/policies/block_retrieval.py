@@ -83,14 +83,17 @@ class BlockRetrieval(Policy):
         found = []
         for tape, tag in ((local, "local"), (sink, "sink")):
             if len(tape):
-                found.append(Segment(tape.k, tape.v, pos, tape.pos, causal(pos, tape.pos, self.window), tag=tag))
+                near = causal(pos, tape.pos, self.window)
+                found.append(Segment(tape.k, tape.v, pos, tape.pos, near, at=tape.pos, tag=tag))
                 far = (pos[:, None] - tape.pos[None] >= self.window)[None, None]
                 if bool(far.any()):
-                    found.append(Segment(tape.k, tape.v, self.window, 0, far, tag="remainder"))
+                    found.append(Segment(tape.k, tape.v, self.window, 0, far, at=tape.pos, tag="remainder"))
         chosen = self.choose(layer, row.anatomy.rope.apply(q, self.window).mean(dim=1))
         if chosen:
-            keys, values = self.held(layer).take(chosen, q.device)
-            found.append(Segment(keys, values, self.window, 0, tag="retrieved"))
+            held = self.held(layer)
+            keys, values = held.take(chosen, q.device)
+            at = torch.cat([torch.arange(*held.spans[i], device=q.device) for i in chosen])
+            found.append(Segment(keys, values, self.window, 0, at=at, tag="retrieved"))
         return found
 
     def choose(self, layer: Layer, query: Tensor) -> list[int]:

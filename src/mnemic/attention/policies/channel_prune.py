@@ -52,11 +52,11 @@ class ChannelPrune(Policy):
     def segments(self, layer: Layer, row: Row, q: Tensor, k: Tensor, v: Tensor, pos: Tensor) -> list[Segment]:
         local, short = layer.tape("local"), layer.tape("pruned")
         local.append(k, v, pos)
-        found = [Segment(local.k, local.v, pos, local.pos, causal(pos, local.pos))]
+        found = [Segment(local.k, local.v, pos, local.pos, causal(pos, local.pos), at=local.pos)]
         if len(short):
             at = short.pos if self.pairwise else None
             kept, values = layer.extra["channels"], layer.extra.get("value_channels")
-            found.append(Segment(short.k, short.v, pos, at, None, None, kept, values, "pruned"))
+            found.append(Segment(short.k, short.v, pos, at, None, None, kept, values, short.pos, "pruned"))
         return found
 
     def after_attention(

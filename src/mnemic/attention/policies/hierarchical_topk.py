@@ -39,6 +39,7 @@ class HierarchicalTopK(Policy):
 
     name = "hip"
     paper = "HiP, arXiv 2406.09827"
+    holds_all = True
 
     def __post_init__(self) -> None:
         if min(self.keys, self.queries, self.step, self.window, self.refresh) < 1 or min(self.sinks, self.dense) < 0:
@@ -58,7 +59,7 @@ class HierarchicalTopK(Policy):
         if layer.index >= self.dense and not (self.prefill == "dense" and len(pos) > 1):
             near = causal(pos, tape.pos, self.window) | (tape.pos < self.sinks)[None, None, None]
             seen = seen & (near | self.mask(layer, row, q, pos))
-        return [Segment(tape.k, tape.v, pos, tape.pos, seen)]
+        return [Segment(tape.k, tape.v, pos, tape.pos, seen, at=tape.pos)]
 
     def mask(self, layer: Layer, row: Row, q: Tensor, pos: Tensor) -> Tensor:
         """What the search found, as visibility [Hk, G, L, n]."""

@@ -72,7 +72,7 @@ class LambdaWindow(Policy):
         found = []
         if len(local):
             near = causal(pos, local.pos, self.window)
-            found.append(Segment(local.k, local.v, pos, local.pos, near))
+            found.append(Segment(local.k, local.v, pos, local.pos, near, at=local.pos))
         if len(sink):
             found += self._sinks(sink.k, sink.v, sink.pos, pos)
         if self.middle and layer.index >= self.middle_from and len(local):
@@ -84,13 +84,13 @@ class LambdaWindow(Policy):
         """The sinks twice: where they stand for queries inside the window, at the ceiling for those beyond."""
         near = causal(pos, at, self.window)
         far = (pos[:, None] - at[None, :] >= self.window)[None, None]
-        segments = [Segment(k, v, pos, at, near, tag="sink")]
+        segments = [Segment(k, v, pos, at, near, at=at, tag="sink")]
         if bool(far.any()):
             if self.slots:  # the window's first token stands right after the sinks
                 behind = self.window + self.sinks - 1
-                segments.append(Segment(k, v, behind, at, far, tag="sink"))
+                segments.append(Segment(k, v, behind, at, far, at=at, tag="sink"))
             else:
-                segments.append(Segment(k, v, self.ceiling or self.window, 0, far, tag="sink"))
+                segments.append(Segment(k, v, self.ceiling or self.window, 0, far, at=at, tag="sink"))
         return segments
 
     def _middle(self, row: Row, k: Tensor, v: Tensor, at: Tensor, q: Tensor, pos: Tensor) -> Segment | None:
@@ -106,7 +106,8 @@ class LambdaWindow(Policy):
         last = torch.zeros(len(pos), dtype=torch.bool, device=pos.device)
         last[-1] = True
         visible = last[None, None, :, None].expand(1, 1, -1, len(chosen))
-        return Segment(k[:, chosen], v[:, chosen], self.ceiling or self.window, 0, visible, tag="middle")
+        far = self.ceiling or self.window
+        return Segment(k[:, chosen], v[:, chosen], far, 0, visible, at=at[chosen], tag="middle")
 
     def after_attention(
         self, layer: Layer, row: Row, segments: Sequence[Segment], mass: list[Tensor] | None, q: Tensor, pos: Tensor

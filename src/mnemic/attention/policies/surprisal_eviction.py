@@ -87,7 +87,7 @@ class SurprisalEviction(Policy):
         tape.append(k, v, pos)
         slots = torch.arange(len(tape), device=pos.device)
         own = slots[-len(pos) :]
-        return [Segment(tape.k, tape.v, own, slots, causal(own, slots))]
+        return [Segment(tape.k, tape.v, own, slots, causal(own, slots), at=tape.pos)]
 
     def after_forward(self, row: Row, ids: Tensor, logits: Tensor) -> None:
         found = (repetition if self.released else surprisals)(row, ids, logits)
