@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 from mnemic.errors import MissingExtraError
 
 if TYPE_CHECKING:
+    from mnemic.attention.blob import KVBlob, inject
     from mnemic.attention.compose import Compose, Modifier
     from mnemic.attention.policies.block_retrieval import BlockRetrieval
     from mnemic.attention.policies.channel_prune import ChannelPrune
@@ -27,7 +28,9 @@ if TYPE_CHECKING:
     from mnemic.attention.policies.reweave import Reweave
     from mnemic.attention.policies.surprisal_eviction import SurprisalEviction
     from mnemic.attention.policy import FullAttention, Policy
+    from mnemic.attention.sample import Sampling
     from mnemic.attention.session import Session, attach
+    from mnemic.attention.speculate import SpeculativeDecoder, Transfer
 
 _HOMES = {
     "attach": "mnemic.attention.session",
@@ -41,6 +44,11 @@ _HOMES = {
     "Reweave": "mnemic.attention.policies.reweave",
     "Compose": "mnemic.attention.compose",
     "Modifier": "mnemic.attention.compose",
+    "KVBlob": "mnemic.attention.blob",
+    "inject": "mnemic.attention.blob",
+    "Sampling": "mnemic.attention.sample",
+    "SpeculativeDecoder": "mnemic.attention.speculate",
+    "Transfer": "mnemic.attention.speculate",
     "LambdaWindow": "mnemic.attention.policies.lambda_window",
     "SurprisalEviction": "mnemic.attention.policies.surprisal_eviction",
     "BlockRetrieval": "mnemic.attention.policies.block_retrieval",
@@ -55,14 +63,19 @@ __all__ = [
     "FullAttention",
     "GatedBank",
     "HierarchicalTopK",
+    "KVBlob",
     "LambdaWindow",
     "Modifier",
     "Policy",
     "Resonance",
     "Reweave",
+    "Sampling",
     "Session",
+    "SpeculativeDecoder",
     "SurprisalEviction",
+    "Transfer",
     "attach",
+    "inject",
 ]
 
 

@@ -66,7 +66,7 @@ class Reweave(Modifier):
     def check(self, anatomy: Anatomy) -> None:
         if not hasattr(anatomy.blocks[0].self_attn, "q_proj"):
             raise InputError(
-                f"reweave asks through the projections of queries and keys, which a {anatomy.family} model keeps in one "
+                f"reweave asks through projections of queries and keys, which a {anatomy.family} model keeps in one "
                 "matrix: use a model with separate ones"
             )
 
