@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 import tempfile
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -30,9 +30,12 @@ def load(name: str = SMALL, *, dtype: torch.dtype = torch.float32) -> tuple[Any,
     elif Path(name).expanduser().exists():
         path = Path(name).expanduser()
     try:
-        return AutoModelForCausalLM.from_pretrained(path, dtype=dtype).eval(), AutoTokenizer.from_pretrained(path)
+        model: Any = AutoModelForCausalLM.from_pretrained(path, dtype=dtype)
+        return model.eval(), AutoTokenizer.from_pretrained(path)
     except (OSError, ValueError) as error:
-        raise ModelError(f"no model can be loaded from {name!r} ({_first(error)}): check the path or the name") from error
+        raise ModelError(
+            f"no model can be loaded from {name!r} ({_first(error)}): check the path or the name"
+        ) from error
 
 
 def converted(name: str) -> Path:
@@ -44,15 +47,10 @@ def converted(name: str) -> Path:
     files = list(source.glob("*.gguf"))
     if not files:
         raise InputError(f"{name} is no language model: give one, such as {SMALL}")
-    try:
-        import accelerate
-        import gguf
-    except ModuleNotFoundError as error:
-        raise MissingExtraError(
-            f"reading a GGUF file needs {error.name}: install it with: pip install 'mnemic[torch]'"
-        ) from error
-    del accelerate, gguf
-    model = AutoModelForCausalLM.from_pretrained(source, gguf_file=files[0].name, dtype=torch.float32)
+    for needed in ("accelerate", "gguf"):
+        if find_spec(needed) is None:
+            raise MissingExtraError(f"reading a GGUF file needs {needed}: install it with: pip install 'mnemic[torch]'")
+    model: Any = AutoModelForCausalLM.from_pretrained(source, gguf_file=files[0].name, dtype=torch.float32)
     tokenizer = AutoTokenizer.from_pretrained(source, gguf_file=files[0].name)
     # The weights are whole again: a folder that calls them quantised would be refused when it is loaded.
     model.config.quantization_config = None
@@ -62,7 +60,7 @@ def converted(name: str) -> Path:
     try:
         model.save_pretrained(scratch)
         tokenizer.save_pretrained(scratch)
-        os.replace(scratch, target)
+        scratch.replace(target)
     except OSError:
         shutil.rmtree(scratch, ignore_errors=True)
         if not target.is_dir():  # else another process was faster

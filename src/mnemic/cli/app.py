@@ -9,7 +9,7 @@ from importlib import import_module
 
 import typer
 
-from mnemic.cli import data, demo, show, verbs, weights
+from mnemic.cli import attend, data, demo, show, verbs, weights
 from mnemic.errors import InputError, MnemicError
 
 app = typer.Typer(
@@ -39,6 +39,7 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "spaces": data.spaces,
     "systems": data.systems,
     "doctor": data.doctor,
+    "attend": attend.attend,
 }
 for _name, _command in COMMANDS.items():
     app.command(_name)(_command)

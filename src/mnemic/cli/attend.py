@@ -1,0 +1,108 @@
+"""``mnemic attend``: ask a model about a text that is longer than its window."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from mnemic.cli import options as o
+from mnemic.cli import show
+from mnemic.errors import InputError, MissingExtraError
+
+if TYPE_CHECKING:
+    from mnemic.attention.policy import Policy
+
+
+def attend(
+    file: Annotated[Path, typer.Argument(help="The text (UTF-8); - reads standard input.")],
+    question: Annotated[str, typer.Option("--question", "-q", help="What to ask about it.")],
+    policy: Annotated[
+        str,
+        typer.Option(
+            "--policy", help="full, lambda, streaming, surprisal, infllm, emllm, hip, think, longmem, or A+B."
+        ),
+    ] = "infllm",
+    setting: Annotated[
+        list[str] | None, typer.Option("--set", help="NAME=VALUE of the policy, such as window=1024.")
+    ] = None,
+    model: Annotated[
+        str, typer.Option("--model", help="A folder, a model that `mnemic models` lists, or a name on the hub.")
+    ] = "smollm2-135m",
+    tokens: Annotated[int, typer.Option("--tokens", help="The most tokens to answer with.", min=1)] = 64,
+    chunk: Annotated[int, typer.Option("--chunk", help="Tokens that are read at a time.", min=1)] = 512,
+    json: o.Json = False,
+) -> None:
+    """Answer a question about a text of any length with a small model that reads through a memory policy."""
+    text = o.read_text(file)
+    chosen = _policy(policy, setting or [])
+    from mnemic.attention import pretrained
+    from mnemic.attention.session import attach
+
+    network, tokenizer = pretrained.load(model)
+    ids = prompt(tokenizer, text, question)
+    with attach(network, chosen) as session:
+        began = time.perf_counter()
+        with show.progress(f"reading {len(ids):,} tokens", len(ids)) as advance:
+            session.prefill(ids, chunk=chunk, progress=lambda done, _: advance(done))
+        read = time.perf_counter() - began
+        written: list[int] = []
+        began = time.perf_counter()
+
+        def stream(step: list[int | None]) -> None:
+            written.extend(token for token in step if token is not None)
+
+        session.generate(tokens, stream=stream)
+        wrote = time.perf_counter() - began
+        told = {
+            "answer": tokenizer.decode(written, skip_special_tokens=True).strip(),
+            "policy": chosen.name,
+            "model": model,
+            "tokens": len(ids),
+            "window": session.anatomy.window,
+            "resident": session.resident,
+            "bytes": session.nbytes,
+            "read_seconds": round(read, 3),
+            "read_tokens_per_second": round(len(ids) / read, 1),
+            "write_tokens_per_second": round(len(written) / wrote, 1) if wrote else None,
+        }
+    if json:
+        show.print_json(told)
+    else:
+        show.out.print(told["answer"], markup=False)
+        show.out.print(
+            f"{len(ids):,} tokens read at {told['read_tokens_per_second']} a second; {told['resident']:,} are held for "
+            f"attention ({session.anatomy.window:,} is what the model was trained for)",
+            markup=False,
+            style="dim",
+        )
+
+
+def prompt(tokenizer: Any, text: str, question: str) -> list[int]:
+    """The tokens of a chat that gives the text and asks about it; without a template, of the two after each other."""
+    asked = f"{text}\n\nQuestion about the text above: {question}"
+    if getattr(tokenizer, "chat_template", None):
+        messages = [{"role": "user", "content": asked}]
+        found = tokenizer.apply_chat_template(messages, add_generation_prompt=True, return_dict=True)
+        return list(found["input_ids"])
+    return list(tokenizer(f"{asked}\nAnswer:")["input_ids"])
+
+
+def _policy(name: str, settings: list[str]) -> Policy:
+    pairs = {}
+    for each in settings:
+        key, equals, value = each.partition("=")
+        if not equals:
+            raise InputError(f"--set takes NAME=VALUE, not {each!r}")
+        pairs[key.strip()] = value.strip()
+    try:
+        from mnemic.attention.registry import make
+    except ModuleNotFoundError as error:
+        if error.name not in ("torch", "transformers", "safetensors"):
+            raise
+        raise MissingExtraError(
+            f"mnemic attend needs {error.name}: install it with: pip install 'mnemic[torch]'"
+        ) from error
+    return make(name, pairs)
