@@ -147,7 +147,8 @@ def run(arguments: argparse.Namespace) -> None:
     told = json.loads(out.read_text()) if out.exists() else {"runs": []}
     told |= {
         "command": "python benchmarks/attention.py " + " ".join(sys.argv[1:]), "model": arguments.model,
-        "budget": arguments.budget, "machine": machine.describe(), "versions": machine.versions() | {"torch": torch.__version__},
+        "budget": arguments.budget, "machine": machine.describe(),
+        "versions": machine.versions() | {"torch": torch.__version__},
     }  # fmt: skip
     wanted = policies(arguments.budget)
     names = arguments.policies.split(",") if arguments.policies else list(wanted)
@@ -188,7 +189,8 @@ def table(files: list[str]) -> str:
     for file in files:
         told = json.loads(Path(file).read_text())
         loads = [run["load"][0] for run in told["runs"]]
-        lines += [f"\n## {Path(file).stem}", "", f"`{told['command']}`; {told['model']}, budget {told['budget']} tokens, one thread, "
+        lines += [f"\n## {Path(file).stem}", "",
+                  f"`{told['command']}`; {told['model']}, budget {told['budget']} tokens, one thread, "
                   f"load {min(loads):.1f} to {max(loads):.1f}.", ""]  # fmt: skip
         lines += _perplexities(told["runs"]) if "nats" in told["runs"][0] else _passkeys(told["runs"])
     return "\n".join(lines) + "\n"
@@ -215,7 +217,8 @@ def _passkeys(runs: list[dict[str, Any]]) -> list[str]:
         read = sum(run["length"] for run in mine) / sum(run["read_s"] for run in mine)
         write = sum(run["written"] for run in mine) / sum(run["write_s"] for run in mine)
         rows.append(
-            f"| {name} | {' | '.join(cells)} | {last['resident']:,} | {last['bytes'] / 1e6:.0f} | {read:.0f} | {write:.1f} |"
+            f"| {name} | {' | '.join(cells)} | {last['resident']:,} | {last['bytes'] / 1e6:.0f} "
+            f"| {read:.0f} | {write:.1f} |"
         )
     rows += ["", "Keys found, in percent, with 95 % bootstrap intervals. By depth, all lengths together:", ""]
     rows.append("| policy | " + " | ".join(f"{100 * depth:.0f} %" for depth in DEPTHS) + " |")
