@@ -312,6 +312,19 @@ class Memory:
         found = self.space.get([ids] if isinstance(ids, str) else list(ids), to_datetime(as_of))
         return found if secrets else [masked(record) for record in found]
 
+    def scan(
+        self, filter: Filter | None = None, *, cursor: str | None = None, limit: int = 1000, secrets: bool = False
+    ) -> tuple[list[Record], str | None]:
+        """The records that pass ``filter``, in the order they were stored, and the cursor of the next page (None: no
+        more). Old versions are left out, so that a page may hold fewer than ``limit``. Secrets are masked unless asked
+        for.
+        """
+        if limit < 1:
+            raise InputError(f"limit must be at least 1, not {limit}")
+        page, after = self.space.scan(_settled(filter or Filter()), cursor, limit)
+        current = [record for record in page if record.state != State.SUPERSEDED]
+        return (current if secrets else [masked(record) for record in current]), after
+
     def history(self, id: str) -> list[Record]:
         """All versions of a memory, oldest first, secrets masked. Raises :class:`NotFoundError`."""
         return [masked(record) for record in self.space.history(id)]
