@@ -5,11 +5,8 @@ from __future__ import annotations
 import hashlib
 import hmac
 import json
-import os
 import secrets
-import sys
 import threading
-import time
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -19,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from mnemic.errors import ForbiddenError, InputError, NotFoundError, StoreError
+from mnemic.serve import disk
 
 PREFIX = "mnk_"
 EVERY = "*"
@@ -160,23 +158,15 @@ class Tokens:
     def _writing(self) -> Iterator[dict[str, _Stored]]:
         """The tokens to be changed, alone among all processes; stored when the block ends without an error."""
         self.path.parent.mkdir(parents=True, exist_ok=True)
-        with _alone(self.path.with_name(self.path.name + ".lock")):
+        with disk.alone(self.path.with_name(self.path.name + ".lock")):
             known = dict(self._read())
             yield known
-            scratch = self.path.with_name(self.path.name + ".part")
-            with open(scratch, "w", encoding="utf-8", opener=_private) as file:
-                json.dump({"mnemic": 1, "tokens": [_row(stored) for stored in known.values()]}, file, indent=1)
-                file.flush()
-                os.fsync(file.fileno())
-            scratch.replace(self.path)
+            told = {"mnemic": 1, "tokens": [_row(stored) for stored in known.values()]}
+            disk.write(self.path, json.dumps(told, indent=1))
 
 
 def _digest(secret: str) -> bytes:
     return hashlib.sha256(secret.encode("utf-8", "surrogatepass")).digest()
-
-
-def _private(path: str, flags: int) -> int:
-    return os.open(path, flags, 0o600)
 
 
 def _row(stored: _Stored) -> dict[str, Any]:
@@ -207,35 +197,3 @@ def _stored(row: Mapping[str, Any]) -> _Stored:
     expires = datetime.fromisoformat(row["expires"]) if row["expires"] else None
     info = TokenInfo(str(row["id"]), str(row["name"]), grants, datetime.fromisoformat(row["made"]), expires)
     return _Stored(info, bytes.fromhex(row["sha256"]))
-
-
-@contextmanager
-def _alone(path: Path, patience: float = 10.0) -> Iterator[None]:
-    """Hold the lock file ``path``, which the system lets go of with the process."""
-    with open(path, "a", encoding="utf-8", opener=_private) as file:
-        deadline = time.monotonic() + patience
-        while not _taken(file.fileno()):
-            if time.monotonic() > deadline:
-                raise StoreError(f"{path} is locked by another process: try again")
-            time.sleep(0.02)
-        yield
-
-
-if sys.platform == "win32":
-    import msvcrt
-
-    def _taken(handle: int) -> bool:
-        try:
-            msvcrt.locking(handle, msvcrt.LK_NBLCK, 1)
-        except OSError:
-            return False
-        return True
-else:
-    import fcntl
-
-    def _taken(handle: int) -> bool:
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            return False
-        return True
