@@ -19,7 +19,7 @@ from collections import OrderedDict
 from collections.abc import Mapping
 from http.cookies import CookieError, SimpleCookie
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import urlencode, urlsplit
 
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.requests import HTTPConnection
@@ -52,7 +52,7 @@ _HEADERS = {
 # The pages are made by a library whose templates are compiled in the browser; everything is served from here.
 _PAGES = (
     "default-src 'self'; script-src 'self' 'unsafe-inline' 'unsafe-eval'; style-src 'self' 'unsafe-inline'; "
-    "img-src 'self' data: blob:; font-src 'self' data:; connect-src 'self'; object-src 'none'; base-uri 'self'; "
+    "img-src 'self' data: blob:; font-src 'self'; connect-src 'self'; object-src 'none'; base-uri 'none'; "
     "form-action 'self'; frame-ancestors 'none'"
 )
 _PROGRAMS = "default-src 'none'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'"
@@ -248,7 +248,8 @@ class _Passing:
         if isinstance(error, MisdirectedError):
             response = problems.problem(421, str(error), error="InputError")
         elif isinstance(error, UnauthorizedError) and wants_page and not API.fullmatch(self.scope["path"]):
-            response = RedirectResponse("/login", 303)
+            asked = self.scope["path"] + "?" * bool(query := self.scope["query_string"].decode("latin-1")) + query
+            response = RedirectResponse("/login?" + urlencode({"next": asked}), 303)
         else:
             response = problems.of(error)
         if self.scope["type"] == "websocket":

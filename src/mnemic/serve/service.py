@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -14,7 +14,9 @@ from mnemic.serve.config import Config
 from mnemic.serve.logins import Logins
 from mnemic.serve.spaces import Spaces
 from mnemic.serve.tokens import Principal, Scope, Tokens
+from mnemic.text.forgetting import Preview
 from mnemic.text.memory import Memory
+from mnemic.text.record import Receipt
 
 if TYPE_CHECKING:
     from mnemic.serve.jobs import Jobs
@@ -42,6 +44,26 @@ class Service:
             principal.need(space, scope)
         with self.spaces.use(space, make=make) as memory:
             yield memory
+
+    def drop(self, principal: Principal, space: str) -> None:
+        """Delete ``space`` with its jobs and their files."""
+        principal.need(space, Scope.ADMIN)
+        self.jobs.drop(space)
+        self.spaces.drop(space)
+
+    def forget(
+        self, principal: Principal, space: str, what: str | Sequence[str], *, erase: bool = False, preview: bool = False
+    ) -> Receipt | Preview:
+        """Forget as :meth:`Memory.forget` does; exports that hold what was erased go too.
+
+        A preview shows text, so it takes the right to read as well.
+        """
+        scopes = (Scope.FORGET, Scope.READ) if preview else (Scope.FORGET,)
+        with self.use(principal, space, *scopes) as memory:
+            done = memory.forget(what, erase=erase, preview=preview)
+        if erase and not preview:
+            self.jobs.outdate(space)
+        return done
 
 
 def service_of(request: HTTPConnection | AsgiScope) -> Service:

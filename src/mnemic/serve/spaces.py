@@ -45,7 +45,7 @@ class Spaces:
         self.config = config
         self._open: OrderedDict[str, _Open] = OrderedDict()
         self._changed = threading.Condition()
-        self._dropping: set[str] = set()
+        self._held: set[str] = set()
         self._closed = False
 
     @contextmanager
@@ -54,22 +54,23 @@ class Spaces:
 
         Raises :class:`NotFoundError` if there is no such space, unless it is to be made.
         """
-        entry = self._pin(name)
-        try:
+        with self._pinned(name) as entry:
             with entry.opening:
                 if entry.memory is None:
                     entry.memory, entry.file = self._opened(name, make=make)
             yield entry.memory
-        finally:
-            self._unpin(entry)
 
     def names(self) -> list[str]:
         """The spaces there are, sorted."""
         return opening.spaces(self.config.store)
 
+    def __len__(self) -> int:
+        """How many are open."""
+        return len(self._open)
+
     def make(self, name: str, *, system: str | None = None, encoders: str | None = None) -> None:
-        """Make the space; a no-op where it exists with this system. Raises :class:`ConflictError` otherwise."""
-        with self.alone(name, wait=False):
+        """Make the space; nothing happens where it exists as wanted. Raises :class:`ConflictError` otherwise."""
+        with self._pinned(name) as entry, entry.opening:
             self._make(name, system=system, encoders=encoders).close()
 
     def drop(self, name: str) -> None:
@@ -77,6 +78,29 @@ class Spaces:
         with self.alone(name):
             self._file(name)
             opening.drop(self.config.store, name)
+
+    @contextmanager
+    def alone(self, name: str) -> Iterator[None]:
+        """Nobody has the space open while the block runs; whoever asks for it meanwhile gets a ConflictError.
+
+        Waits for those who are using it. Raises :class:`ConflictError` when they do not finish.
+        """
+        with self._changed:
+            self._available(name)
+            self._held.add(name)
+            entry = self._open.get(name)
+            if entry is not None and not self._changed.wait_for(lambda: not entry.pins, PATIENCE):
+                self._held.discard(name)
+                raise ConflictError(f"the space {name!r} is in use: stop its jobs, or wait, and try again")
+            if entry is not None:
+                self._open.pop(name, None)
+        try:
+            if entry is not None:
+                _close(entry)
+            yield
+        finally:
+            with self._changed:
+                self._held.discard(name)
 
     def close(self) -> None:
         """Close all memories, waiting for those who use them; nothing can be opened afterwards."""
@@ -90,68 +114,56 @@ class Spaces:
 
     # -- the table of open memories --------------------------------------------------------------------------
 
-    def _pin(self, name: str) -> _Open:
-        with self._changed:
-            if not self._changed.wait_for(lambda: self._closed or name not in self._dropping, PATIENCE):
-                raise ConflictError(f"the space {name!r} is being changed: try again")
-            if self._closed:
-                raise StoreError("the server is shutting down: try again when it is back")
-            entry = self._open.get(name)
-            if entry is not None and entry.memory is not None and self._stale(entry.memory, entry.file):
-                del self._open[name]  # whoever uses it finishes with it; then it is closed
-                if not entry.pins:
-                    _close(entry)
-                entry = None
-            if entry is None:
-                entry = self._open[name] = _Open(name)
-            self._open.move_to_end(name)
-            entry.pins += 1
-            return entry
-
-    def _unpin(self, entry: _Open) -> None:
-        with self._changed:
-            entry.pins -= 1
-            here = self._open.get(entry.name) is entry
-            gone = []
-            if not entry.pins and (entry.memory is None or not here):
-                gone.append(entry)
-                if here:
-                    del self._open[entry.name]
-            idle = [each for each in self._open.values() if not each.pins]
-            for each in idle[: max(0, len(self._open) - self.config.limits.open_spaces)]:
-                gone.append(self._open.pop(each.name))
-            self._changed.notify_all()
-        for each in gone:
-            _close(each)
-
     @contextmanager
-    def alone(self, name: str, *, wait: bool = True) -> Iterator[None]:
-        """Nobody opens ``name`` while the block runs; with ``wait`` nobody has it open either.
-
-        Raises :class:`ConflictError` when those who use it do not finish.
-        """
+    def _pinned(self, name: str) -> Iterator[_Open]:
+        """The entry of ``name``, which is neither closed nor thrown out while the block runs."""
         with self._changed:
-            if not self._changed.wait_for(lambda: name not in self._dropping, PATIENCE):
-                raise ConflictError(f"the space {name!r} is being changed: try again")
-            self._dropping.add(name)
-            try:
-                entry = self._open.get(name)
-                if wait and entry is not None:
-                    if not self._changed.wait_for(lambda: not entry.pins, PATIENCE):
-                        raise ConflictError(f"the space {name!r} is in use: stop its jobs, or wait, and try again")
-                    if self._open.get(name) is entry:
-                        del self._open[name]
-                        _close(entry)
-            except BaseException:
-                self._dropping.discard(name)
-                self._changed.notify_all()
-                raise
+            self._available(name)
+            entry, stale = self._entry(name)
+            entry.pins += 1
+        if stale is not None:
+            _close(stale)
         try:
-            yield
+            yield entry
         finally:
             with self._changed:
-                self._dropping.discard(name)
+                entry.pins -= 1
+                gone = self._surplus(entry)
                 self._changed.notify_all()
+            for each in gone:
+                _close(each)
+
+    def _available(self, name: str) -> None:
+        if self._closed:
+            raise StoreError("the server is shutting down: try again when it is back")
+        if name in self._held:
+            raise ConflictError(f"the space {name!r} is being rebuilt or dropped: wait, and try again")
+
+    def _entry(self, name: str) -> tuple[_Open, _Open | None]:
+        """The entry of ``name``, and the one it replaces if that is to be closed now."""
+        entry = self._open.get(name)
+        stale = None
+        if entry is not None and entry.memory is not None and self._stale(entry.memory, entry.file):
+            if not entry.pins:  # else whoever uses it finishes with it, and closes it
+                stale = entry
+            entry = None
+        if entry is None:
+            entry = self._open[name] = _Open(name)
+        self._open.move_to_end(name)
+        return entry, stale
+
+    def _surplus(self, entry: _Open) -> list[_Open]:
+        """What is to be closed after ``entry`` was let go of: itself if nobody can find it any more, and the oldest."""
+        gone = []
+        here = self._open.get(entry.name) is entry
+        if not entry.pins and (entry.memory is None or not here):
+            gone.append(entry)
+            if here:
+                del self._open[entry.name]
+        idle = [each for each in self._open.values() if not each.pins]
+        for each in idle[: max(0, len(self._open) - self.config.limits.open_spaces)]:
+            gone.append(self._open.pop(each.name))
+        return gone
 
     # -- files -----------------------------------------------------------------------------------------------
 
