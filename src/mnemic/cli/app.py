@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 
 import typer
 
-from mnemic.cli import data, demo, show, verbs, weights
+from mnemic.cli import data, demo, mcp, show, verbs, weights
 from mnemic.errors import InputError, MnemicError
 
 app = typer.Typer(
@@ -35,6 +35,7 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "export": data.export,
     "restore": data.restore,
     "rebuild": data.rebuild,
+    "mcp": mcp.mcp,
     "spaces": data.spaces,
     "systems": data.systems,
     "doctor": data.doctor,
