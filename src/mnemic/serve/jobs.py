@@ -8,31 +8,29 @@ rebuilds are made again. Jobs of one space run one after another.
 
 from __future__ import annotations
 
-import json
 import logging
-import os
 import shutil
 import threading
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from contextlib import ExitStack
-from dataclasses import dataclass, field, replace
-from datetime import datetime, timedelta
-from enum import StrEnum
+from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any, TypeVar
+from typing import Any
 
 from mnemic.errors import ConflictError, InputError, LimitError, MnemicError, NotFoundError, StoreError
 from mnemic.serve import disk
 from mnemic.serve.config import Config
+from mnemic.serve.job import SCOPES, Job, JobInfo, JobKind, JobState, Stopped
 from mnemic.serve.spaces import Spaces, checked
 from mnemic.serve.tokens import LOCAL, Principal, Scope
-from mnemic.text import importers, opening
-from mnemic.text.record import new_id, to_datetime
-from mnemic.text.store.jobs import LEASE
-from mnemic.text.store.transfer import read_export
+from mnemic.serve.work import EXPORT, WORKS
+from mnemic.text import importers
+from mnemic.text.record import new_id
 
-T = TypeVar("T")
+__all__ = ["EXPORT", "JobInfo", "JobKind", "JobState", "Jobs"]
+
 WORKERS = 2
 """Jobs that run at once. More would only take time from requests: a job keeps a core busy."""
 WAITING = 32
@@ -41,122 +39,9 @@ KEPT = timedelta(days=1)
 """How long a finished job, and the file an export wrote, can be asked for."""
 DEATHS = 3
 """A job during which the server died so often is not taken up again."""
-EXPORT = "mnemic"
-"""The format of an export, which is restored into an empty space."""
 _SWEEP = 3600.0
 _PATIENCE = 30.0
 _log = logging.getLogger("mnemic")
-
-
-class JobKind(StrEnum):
-    IMPORT = "import"
-    EXPORT = "export"
-    REFLECT = "reflect"
-    REBUILD = "rebuild"
-
-
-class JobState(StrEnum):
-    QUEUED = "queued"
-    RUNNING = "running"
-    DONE = "done"
-    FAILED = "failed"
-    CANCELLED = "cancelled"
-    INTERRUPTED = "interrupted"
-
-
-SCOPES = {
-    JobKind.IMPORT: Scope.WRITE,
-    JobKind.EXPORT: Scope.READ,
-    JobKind.REFLECT: Scope.WRITE,
-    JobKind.REBUILD: Scope.ADMIN,
-}
-"""What it takes to start a job, and to stop it."""
-
-
-@dataclass(frozen=True)
-class JobInfo:
-    """How a job stands. ``done`` of ``total`` (None: not known) counts turns, lines or records, as its kind has it.
-
-    ``message`` says what went wrong, or what a job waits for; the ``result`` of a failed one holds the class of the
-    error. ``interrupted`` is a job during which the server died too often for another try.
-    """
-
-    id: str
-    kind: JobKind
-    space: str
-    made: datetime
-    state: JobState = JobState.QUEUED
-    done: int = 0
-    total: int | None = None
-    message: str = ""
-    result: Mapping[str, Any] = field(default_factory=dict)
-    ended: datetime | None = None
-
-    @property
-    def finished(self) -> bool:
-        return self.state not in (JobState.QUEUED, JobState.RUNNING)
-
-
-class _Stopped(Exception):  # noqa: N818  no error: somebody wants the job to end
-    """Raised inside a job at the next place where it can stop."""
-
-
-@dataclass(eq=False)
-class _Job:
-    """A job with what only the server knows. ``deaths`` counts the times that the server died while it ran."""
-
-    info: JobInfo
-    folder: Path
-    options: dict[str, Any]
-    deaths: int = 0
-    begun: bool = False
-    cancelled: bool = False
-    stop: threading.Event = field(default_factory=threading.Event)
-
-    def check(self) -> None:
-        if self.stop.is_set():
-            raise _Stopped
-
-    def reached(self, done: int, total: int | None = None) -> None:
-        """Tell how far the job came, and stop here if that is wanted."""
-        self.info = replace(self.info, done=done, total=total if total is not None else self.info.total)
-        self.check()
-
-    def watched(self, items: Iterable[T]) -> Iterator[T]:
-        for item in items:
-            self.check()
-            yield item
-
-    def told(self, error: Exception) -> str:
-        """The error's words without paths of this machine."""
-        return str(error).replace(f"{self.folder / 'upload'}{os.sep}", "").replace(f"{self.folder}{os.sep}", "")
-
-    @property
-    def upload(self) -> Path:
-        return next((self.folder / "upload").iterdir())
-
-    @property
-    def output(self) -> Path:
-        return self.folder / "export.jsonl"
-
-    def save(self) -> None:
-        told = {name: getattr(self.info, name) for name in ("id", "kind", "space", "state", "done", "total", "message")}
-        times = {"made": self.info.made.isoformat(), "ended": self.info.ended and self.info.ended.isoformat()}
-        rest = {"result": dict(self.info.result), "options": self.options, "deaths": self.deaths, "begun": self.begun}
-        disk.write(self.folder / "job.json", json.dumps(told | times | rest))
-
-    @classmethod
-    def load(cls, folder: Path) -> _Job:
-        """Raises OSError, ValueError, LookupError or TypeError for what is no job."""
-        told = json.loads((folder / "job.json").read_text("utf-8"))
-        made = to_datetime(told["made"])
-        if made is None:
-            raise ValueError("no time of making")
-        info = JobInfo(
-            told["id"], JobKind(told["kind"]), told["space"], made, JobState(told["state"]), told["done"],
-            told["total"], told["message"], told["result"], to_datetime(told["ended"]),
-        )  # fmt: skip
-        return cls(info, folder, told["options"], told["deaths"], told["begun"])
 
 
 class Jobs:
@@ -166,8 +51,10 @@ class Jobs:
         self.config = config
         self.spaces = spaces
         self.folder = config.store / ".jobs"
-        self._jobs: dict[str, _Job] = {}
-        self._running: dict[str, _Job] = {}
+        self.on_written: Callable[[int], None] = lambda _: None
+        """Told how many turns an import stored."""
+        self._jobs: dict[str, Job] = {}
+        self._running: dict[str, Job] = {}
         self._changed = threading.Condition(threading.RLock())
         self._threads: list[threading.Thread] = []
         self._held: ExitStack | None = None
@@ -219,7 +106,7 @@ class Jobs:
         if sum(not info.finished for info in self.of(space)) >= WAITING:
             raise LimitError(f"the space {space!r} has {WAITING} unfinished jobs: wait for one to end", 60.0)
         id = new_id()
-        job = _Job(JobInfo(id, kind, space, self.config.clock()), self.folder / id, options)
+        job = Job(JobInfo(id, kind, space, self.config.clock()), self.folder / id, options)
         try:
             job.folder.mkdir(mode=0o700)
             if upload is not None:
@@ -266,14 +153,14 @@ class Jobs:
             )
         return job.output
 
-    def _job(self, id: str, by: Principal) -> _Job:
+    def _job(self, id: str, by: Principal) -> Job:
         with self._changed:
             job = self._jobs.get(id)
         if job is None or not by.may(job.info.space, Scope.READ):
             raise NotFoundError(f"there is no job {id!r}: it is gone {KEPT.days * 24} hours after its end")
         return job
 
-    def _of(self, space: str) -> list[_Job]:
+    def _of(self, space: str) -> list[Job]:
         return [job for job in self._jobs.values() if job.info.space == space]
 
     # -- stopping --------------------------------------------------------------------------------------------
@@ -312,13 +199,13 @@ class Jobs:
                 if job.info.kind == JobKind.EXPORT and job.info.finished:
                     self._remove(job)
 
-    def _stop(self, job: _Job) -> None:
+    def _stop(self, job: Job) -> None:
         job.cancelled = True
         job.stop.set()
         if job.info.state == JobState.QUEUED:
             self._end(job, JobState.CANCELLED)
 
-    def _remove(self, job: _Job) -> None:
+    def _remove(self, job: Job) -> None:
         shutil.rmtree(job.folder, ignore_errors=True)
         self._jobs.pop(job.info.id, None)
 
@@ -353,7 +240,7 @@ class Jobs:
                 self._held = held.pop_all()
             for folder in sorted(path for path in self.folder.iterdir() if path.is_dir()):
                 try:
-                    job = _Job.load(folder)
+                    job = Job.load(folder)
                 except (OSError, ValueError, LookupError, TypeError):  # an upload that was broken off
                     shutil.rmtree(folder, ignore_errors=True)
                     continue
@@ -375,7 +262,7 @@ class Jobs:
         while (job := self._next()) is not None:
             self._run(job)
 
-    def _next(self) -> _Job | None:
+    def _next(self) -> Job | None:
         """The oldest waiting job of a space that has none running; None when the server stops."""
         with self._changed:
             while not self._closing.is_set():
@@ -387,19 +274,14 @@ class Jobs:
                 self._changed.wait()
         return None
 
-    def _run(self, job: _Job) -> None:
-        works: dict[JobKind, Callable[[_Job], dict[str, Any]]] = {
-            JobKind.IMPORT: self._import,
-            JobKind.EXPORT: self._export,
-            JobKind.REFLECT: self._reflect,
-            JobKind.REBUILD: self._rebuild,
-        }
+    def _run(self, job: Job) -> None:
         state, message, result = JobState.DONE, "", dict[str, Any]()
         try:
             job.deaths += 1  # taken back below, unless the server dies before that
             job.save()
-            result = works[job.info.kind](job)
-        except _Stopped:
+            result = WORKS[job.info.kind](job, self.config, self.spaces)
+            self.on_written(result.get("stored", 0))
+        except Stopped:
             state = JobState.CANCELLED if job.cancelled else JobState.QUEUED
         except Exception as error:  # noqa: BLE001  a job may fail in any way: it is told, and the others go on
             state, message, result = JobState.FAILED, job.told(error), {"error": type(error).__name__}
@@ -414,7 +296,7 @@ class Jobs:
             del self._running[job.info.space]
             self._changed.notify_all()
 
-    def _end(self, job: _Job, state: JobState, *, message: str = "", result: Mapping[str, Any] | None = None) -> None:
+    def _end(self, job: Job, state: JobState, *, message: str = "", result: Mapping[str, Any] | None = None) -> None:
         """Put a job into a state in which it does not run."""
         ended = None if state == JobState.QUEUED else self.config.clock()
         job.info = replace(job.info, state=state, message=message, result=result or {}, ended=ended)
@@ -432,83 +314,3 @@ class Jobs:
                 for job in list(self._jobs.values()):
                     if job.info.ended is not None and self.config.clock() - job.info.ended > KEPT:
                         self._remove(job)
-
-    # -- the four kinds --------------------------------------------------------------------------------------
-
-    def _import(self, job: _Job) -> dict[str, Any]:
-        path, format = job.upload, job.options["format"]
-        if format == EXPORT or (format == "auto" and _is_export(path)):
-            return self._restore(job, path)
-        if format == "auto":
-            format = importers.detect(path)
-        tally = importers.Tally()
-        turns = importers.read(path, format, tally=tally, **job.options["options"])
-        job.reached(0, importers.count(path, format))
-        with self.spaces.use(job.info.space, make=True) as memory:
-            # One thread: the time of the other cores is for requests.
-            done = memory.ingest(job.watched(turns), threads=1, progress=job.reached)
-        return {
-            "format": format,
-            "stored": done.stored,
-            "skipped": done.skipped,
-            "secrets": done.secrets,
-            "left_out": dict(tally.skipped),
-        }
-
-    def _restore(self, job: _Job, path: Path) -> dict[str, Any]:
-        with path.open(encoding="utf-8", newline="\n") as file:
-            try:
-                lines = list(job.watched(read_export(file, path.name)))
-            except UnicodeDecodeError as error:
-                raise InputError(f"{path.name} is not UTF-8 text ({error}): nothing was restored") from None
-        self.spaces.make(job.info.space, system=str(lines[0]["system"]))
-        with self.spaces.use(job.info.space) as memory:
-            first = next(iter(memory.space.changes()), None)
-            if job.deaths > 1 and first is not None and first.op == "restore" and first.at >= job.info.made:
-                count = int(first.detail["put"])  # the server died between the end of the work and telling so
-            else:
-                count = memory.space.restore(lines)
-        return {"format": EXPORT, "stored": count, "skipped": 0, "secrets": 0, "left_out": {}}
-
-    def _export(self, job: _Job) -> dict[str, Any]:
-        scratch = job.output.with_suffix(".part")
-        count = 0
-        with self.spaces.use(job.info.space) as memory, scratch.open("w", encoding="utf-8") as file:
-            job.reached(0, memory.stats()["records"])
-            for count, line in enumerate(memory.export(secrets=job.options["secrets"]), 1):
-                file.write(json.dumps(line, ensure_ascii=False) + "\n")
-                job.reached(count)
-        scratch.replace(job.output)
-        return {"lines": count, "bytes": job.output.stat().st_size}
-
-    def _reflect(self, job: _Job) -> dict[str, Any]:
-        if job.deaths > 1:
-            # What the server died over is still leased to it: until that runs out, nothing could be claimed.
-            job.info = replace(job.info, message=f"waiting {LEASE:.0f} s until what was broken off is free again")
-            job.stop.wait(LEASE)
-            job.check()
-            job.info = replace(job.info, message="")
-        with self.spaces.use(job.info.space) as memory:
-            return dict(memory.reflect(progress=lambda _, derived: job.reached(derived)))
-
-    def _rebuild(self, job: _Job) -> dict[str, Any]:
-        job.begun = True
-        job.save()
-        encoders = job.options["encoders"]
-        with self.spaces.alone(job.info.space):
-            return opening.rebuild(
-                self.config.store,
-                job.info.space,
-                system=job.options["system"],
-                encoders=encoders if encoders in ("auto", "lexical") else encoders.split(","),
-                progress=job.reached,
-            )
-
-
-def _is_export(path: Path) -> bool:
-    try:
-        with path.open(encoding="utf-8", newline="\n") as file:
-            next(read_export(iter([file.readline(1 << 16)]), path.name))
-    except (UnicodeDecodeError, InputError):
-        return False
-    return True
