@@ -253,7 +253,7 @@ class Jobs:
                             f"the server died {job.deaths} times during this job: look into its log, start it anew"
                         )
                         self._end(job, JobState.INTERRUPTED, message=message)
-            works = [self._sweep, *[self._work] * WORKERS]
+            works = [self._tidy, *[self._work] * WORKERS]
             self._threads = [threading.Thread(target=work, name="mnemic-job", daemon=True) for work in works]
             for thread in self._threads:
                 thread.start()
@@ -307,10 +307,13 @@ class Jobs:
         except OSError as error:  # it is taken up again at the next start, which does no harm
             _log.warning("the state of the job %s could not be kept: %s", job.info.id, error)
 
-    def _sweep(self) -> None:
-        """Take away what ended long ago."""
+    def _tidy(self) -> None:
         while not self._closing.wait(_SWEEP):
-            with self._changed:
-                for job in list(self._jobs.values()):
-                    if job.info.ended is not None and self.config.clock() - job.info.ended > KEPT:
-                        self._remove(job)
+            self.sweep()
+
+    def sweep(self) -> None:
+        """Take away what ended long ago."""
+        with self._changed:
+            for job in list(self._jobs.values()):
+                if job.info.ended is not None and self.config.clock() - job.info.ended > KEPT:
+                    self._remove(job)
