@@ -27,7 +27,7 @@ from starlette.responses import RedirectResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from mnemic.errors import ForbiddenError, LimitError, MnemicError, UnauthorizedError
-from mnemic.serve import problems
+from mnemic.serve import problems, wire
 from mnemic.serve.config import Config, is_loopback
 from mnemic.serve.logins import COOKIE, Logins
 from mnemic.serve.tokens import LOCAL, Principal, Tokens
@@ -36,9 +36,9 @@ OPEN = re.compile(
     r"/healthz|/readyz|/login|/favicon\.ico|/_nicegui/[^/]+/(static|libraries|components|resources|esm)/.*"
 )
 """Paths that need no token: none of them tells anything about memories."""
-UPLOADS = re.compile(r"/api/spaces/[^/]+/import|/_nicegui/client/.+")
+UPLOADS = re.compile(r"/api/spaces/[^/]+/import|/_nicegui/client/.+", re.DOTALL)
 """Paths that take files."""
-API = re.compile(r"/(api|v1|mcp|healthz|readyz|metrics)(/.*)?")
+API = re.compile(r"/(api|v1|mcp|healthz|readyz|metrics)(/.*)?", re.DOTALL)
 """Paths that programs ask for; the others are pages."""
 SAFE = frozenset(["GET", "HEAD", "OPTIONS", "TRACE"])
 _HEADERS = {
@@ -82,6 +82,9 @@ class Gate:
         if scope["type"] not in ("http", "websocket"):
             await self.app(scope, receive, send)
             return
+        raw = scope.get("raw_path") or b""
+        if raw.startswith(b"/api/"):
+            scope["path"] = wire.segments(raw)
         passing = _Passing(scope, receive, send, self.config)
         try:
             self._admit(scope, passing.headers)

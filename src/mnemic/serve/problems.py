@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import math
 from collections.abc import Mapping, Sequence
@@ -13,10 +14,11 @@ from typing import Any
 
 from fastapi import FastAPI
 from fastapi.exceptions import RequestValidationError
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, Field
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
-from starlette.responses import JSONResponse
+from starlette.responses import Response
+from starlette.routing import Match
 
 from mnemic.errors import (
     ConflictError,
@@ -45,6 +47,9 @@ STATUS: dict[type[MnemicError], HTTPStatus] = {
     MissingExtraError: HTTPStatus.NOT_IMPLEMENTED,
     MnemicError: HTTPStatus.INTERNAL_SERVER_ERROR,
 }
+METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
+LONGEST = 1000
+"""Characters of a message: some repeat what was sent."""
 _log = logging.getLogger("mnemic.serve")
 
 
@@ -57,8 +62,6 @@ class Fault(BaseModel):
 
 class Problem(BaseModel):
     """What went wrong and what to do about it (RFC 9457)."""
-
-    model_config = ConfigDict(json_schema_extra={"examples": []})
 
     type: str = Field(examples=["urn:mnemic:problem:NotFoundError"])
     title: str = Field(examples=["Not Found"])
@@ -75,21 +78,24 @@ def problem(
     error: str = "MnemicError",
     errors: Sequence[Fault] | None = None,
     headers: Mapping[str, str] | None = None,
-) -> JSONResponse:
+) -> Response:
     """The response for a problem."""
     told = Problem(
         type=f"urn:mnemic:problem:{error}",
         title=HTTPStatus(status).phrase,
         status=status,
-        detail=detail,
+        detail=detail[:LONGEST],
         error=error,
         errors=None if errors is None else list(errors),
     )
-    body = told.model_dump(mode="json", exclude_none=True)
-    return JSONResponse(body, status, headers=dict(headers or {}), media_type=MEDIA_TYPE)
+    # What callers sent may hold halves of characters, which UTF-8 cannot.
+    body = json.dumps(told.model_dump(exclude_none=True), ensure_ascii=False, separators=(",", ":")).encode(
+        "utf-8", "replace"
+    )
+    return Response(body, status, headers=dict(headers or {}), media_type=MEDIA_TYPE)
 
 
-def of(error: MnemicError) -> JSONResponse:
+def of(error: MnemicError) -> Response:
     """The response for an error of the library."""
     name = type(error).__name__
     if isinstance(error, LimitError):
@@ -110,11 +116,11 @@ def install(app: FastAPI) -> None:
     """Let every error of ``app`` be told as a problem."""
 
     @app.exception_handler(MnemicError)
-    def known(_: Request, error: MnemicError) -> JSONResponse:
+    def known(_: Request, error: MnemicError) -> Response:
         return of(error)
 
     @app.exception_handler(RequestValidationError)
-    def invalid(_: Request, error: RequestValidationError) -> JSONResponse:
+    def invalid(_: Request, error: RequestValidationError) -> Response:
         found = error.errors()
         if any(each["type"] == "json_invalid" for each in found):
             return problem(HTTPStatus.BAD_REQUEST, "the body is not JSON", error="InputError", errors=_faults(found))
@@ -123,18 +129,32 @@ def install(app: FastAPI) -> None:
         return problem(HTTPStatus.UNPROCESSABLE_ENTITY, told, error="InputError", errors=faults)
 
     @app.exception_handler(HTTPException)
-    def refused(_: Request, error: HTTPException) -> JSONResponse:
+    def refused(request: Request, error: HTTPException) -> Response:
+        if error.status_code == HTTPStatus.METHOD_NOT_ALLOWED:
+            told = f"{request.method} is not for this path: see Allow"
+            headers = {"Allow": ", ".join(_allowed(request))}
+            return problem(error.status_code, told, error="InputError", headers=headers)
         names = {404: "NotFoundError", 401: "UnauthorizedError", 403: "ForbiddenError", 409: "ConflictError"}
         name = names.get(error.status_code, "InputError" if error.status_code < 500 else "MnemicError")
         return problem(error.status_code, str(error.detail), error=name, headers=error.headers)
 
     @app.exception_handler(Exception)
-    def unexpected(_: Request, error: Exception) -> JSONResponse:
+    def unexpected(_: Request, error: Exception) -> Response:
         # Starlette raises it again after this answer, so the server logs it.
         told = "something went wrong here that should not: nothing was stored; please report it"
         return problem(HTTPStatus.INTERNAL_SERVER_ERROR, told, error=type(error).__name__)
 
 
+def _allowed(request: Request) -> list[str]:
+    """The methods for the path of ``request``, of all the routes that have it."""
+    scopes = {method: {**request.scope, "method": method} for method in METHODS}
+    routes = request.app.routes
+    return [each for each, scope in scopes.items() if any(r.matches(scope)[0] is Match.FULL for r in routes)]
+
+
 def _faults(errors: Sequence[Any]) -> list[Fault]:
     """Without the input itself, which may be long, and may be a secret."""
-    return [Fault(where=".".join(str(step) for step in each["loc"]), what=str(each["msg"])) for each in errors[:20]]
+    return [
+        Fault(where=".".join(str(step)[:100] for step in each["loc"]), what=str(each["msg"])[:LONGEST])
+        for each in errors[:20]
+    ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from collections import OrderedDict
 from collections.abc import Iterator
@@ -101,6 +102,13 @@ class Spaces:
         finally:
             with self._changed:
                 self._held.discard(name)
+
+    def check(self) -> None:
+        """Raise :class:`StoreError` if memories cannot be opened at all."""
+        if self._closed:
+            raise StoreError("the server is shutting down: try again when it is back")
+        if not os.access(self.config.store, os.R_OK | os.W_OK | os.X_OK):
+            raise StoreError(f"{self.config.store} cannot be read and written: check that it is there, and its owner")
 
     def close(self) -> None:
         """Close all memories, waiting for those who use them; nothing can be opened afterwards."""

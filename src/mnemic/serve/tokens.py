@@ -17,6 +17,7 @@ from typing import Any
 
 from mnemic.errors import ForbiddenError, InputError, NotFoundError, StoreError
 from mnemic.serve import disk
+from mnemic.text.record import to_datetime
 
 PREFIX = "mnk_"
 EVERY = "*"
@@ -107,16 +108,23 @@ class Tokens:
 
     def create(self, name: str, grants: Mapping[str, Iterable[Scope]], *, expires: datetime | None = None) -> str:
         """A new token. The secret returned is shown once: only its hash is kept."""
+        return self.issue(name, grants, expires=expires)[0]
+
+    def issue(
+        self, name: str, grants: Mapping[str, Iterable[Scope]], *, expires: datetime | None = None
+    ) -> tuple[str, TokenInfo]:
+        """A new token, and what is known about it afterwards."""
         settled = {space: tuple(s for s in Scope if s in set(scopes)) for space, scopes in grants.items()}
         if not settled or not all(settled.values()):
             raise InputError("a token needs at least one scope in at least one space (* for all)")
-        if expires is not None and expires.tzinfo is None:
-            expires = expires.replace(tzinfo=UTC)
+        made, ends = datetime.now(UTC), to_datetime(expires)
+        if ends is not None and ends <= made:
+            raise InputError(f"a token that expired at {ends.isoformat()} would be of no use")
         secret = PREFIX + secrets.token_urlsafe(32)
-        info = TokenInfo(secrets.token_hex(6), name or "token", settled, datetime.now(UTC), expires)
+        info = TokenInfo(secrets.token_hex(6), name, settled, made, ends)
         with self._writing() as known:
             known[info.id] = _Stored(info, _digest(secret))
-        return secret
+        return secret, info
 
     def all(self) -> list[TokenInfo]:
         """The tokens there are, oldest first, expired ones included."""
