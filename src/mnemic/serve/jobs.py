@@ -29,7 +29,7 @@ from mnemic.serve.work import EXPORT, WORKS
 from mnemic.text import importers
 from mnemic.text.record import new_id
 
-__all__ = ["EXPORT", "JobInfo", "JobKind", "JobState", "Jobs"]
+__all__ = ["EXPORT", "SCOPES", "JobInfo", "JobKind", "JobState", "Jobs"]
 
 WORKERS = 2
 """Jobs that run at once. More would only take time from requests: a job keeps a core busy."""
