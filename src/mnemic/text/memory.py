@@ -201,24 +201,8 @@ class Memory:
         old = next(iter(self.space.get([id])), None)
         if old is None or old.state == State.FORGOTTEN:
             raise NotFoundError(f"no memory has the id {id!r}: see recall or history for the ids there are")
-        text = _clean(text, "the text")
-        if not text.strip():
-            raise InputError("the new text is empty: use forget to take a memory away")
-        _bounded(text, "the new text")
         changed = to_datetime(at)
-        new = replace(
-            old,
-            id=new_id(),
-            text=text,
-            at=changed or old.at,
-            valid=Interval(changed or old.valid.start, None),
-            recorded=None,
-            keys=(),
-            secrets=tuple(secrets.find_in(text, old.caption)),
-            supersedes=old.id,
-            superseded_by=None,
-            version=old.version + 1,
-        )
+        new = revision(old, text, changed)
         # What was read out of the old words alone no longer counts; the new words are read by the next reflect.
         stale = [] if changed else [record.id for record in derived(self.space, [old]) if record.state == State.ACTIVE]
         return self.space.write(Batch(puts=[new], retire={old.id: new.id}, archive=stale), op="revise")
@@ -391,6 +375,27 @@ class Memory:
 def _settled(filter: Filter) -> Filter:
     """``filter`` with its times as datetimes."""
     return replace(filter, since=to_datetime(filter.since), until=to_datetime(filter.until))
+
+
+def revision(old: Record, text: str, changed: datetime | None) -> Record:
+    """The version after ``old``: it says ``text``, from ``changed`` on if the world changed then."""
+    text = _clean(text, "the text")
+    if not text.strip():
+        raise InputError("the new text is empty: use forget to take a memory away")
+    _bounded(text, "the new text")
+    return replace(
+        old,
+        id=new_id(),
+        text=text,
+        at=changed or old.at,
+        valid=Interval(changed or old.valid.start, None),
+        recorded=None,
+        keys=(),
+        secrets=tuple(secrets.find_in(text, old.caption)),
+        supersedes=old.id,
+        superseded_by=None,
+        version=old.version + 1,
+    )
 
 
 def masked(record: Record) -> Record:
