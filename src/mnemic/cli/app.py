@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 
 import typer
 
-from mnemic.cli import data, demo, mcp, show, verbs, weights
+from mnemic.cli import data, demo, mcp, serve, show, verbs, weights
 from mnemic.errors import InputError, MnemicError
 
 app = typer.Typer(
@@ -35,6 +35,7 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "export": data.export,
     "restore": data.restore,
     "rebuild": data.rebuild,
+    "serve": serve.serve,
     "mcp": mcp.mcp,
     "spaces": data.spaces,
     "systems": data.systems,
@@ -43,6 +44,7 @@ COMMANDS: dict[str, Callable[..., None]] = {
 for _name, _command in COMMANDS.items():
     app.command(_name)(_command)
 app.add_typer(weights.app, name="models")
+app.add_typer(serve.app, name="token")
 
 
 def _bench() -> None:

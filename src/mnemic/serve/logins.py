@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from mnemic.serve.tokens import LOCAL, Principal, Tokens
+from mnemic.serve.tokens import LOCAL, PREFIX, Principal, Tokens
 
 COOKIE = "mnemic_session"
 IDLE = 12 * 3600.0
@@ -41,7 +41,7 @@ class Logins:
 
     def open(self, principal: Principal) -> str:
         """The value of the cookie for a new session of ``principal``."""
-        return self._keep(self._sessions, principal.id)
+        return self._keep(self._sessions, principal.id, secrets.token_urlsafe(32))
 
     def principal(self, cookie: str) -> Principal | None:
         """Whose session it is; None if it ended, or its token was revoked."""
@@ -60,7 +60,7 @@ class Logins:
 
     def ticket(self, principal: Principal = LOCAL) -> str:
         """A secret for a link that logs in as ``principal`` once, within an hour."""
-        return self._keep(self._tickets, principal.id)
+        return self._keep(self._tickets, principal.id, PREFIX + secrets.token_urlsafe(32))
 
     def redeem(self, ticket: str) -> Principal | None:
         """Whom the ticket lets in; it is used up."""
@@ -70,8 +70,7 @@ class Logins:
             return None
         return self._alive(found.principal)
 
-    def _keep(self, table: dict[str, _Session], principal: str) -> str:
-        secret = secrets.token_urlsafe(32)
+    def _keep(self, table: dict[str, _Session], principal: str, secret: str) -> str:
         with self._lock:
             while len(table) >= MOST:
                 del table[next(iter(table))]
