@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from functools import partial
-from importlib import import_module
-from importlib.util import find_spec
 from typing import Any
 
 from fastapi import Depends, FastAPI
@@ -16,7 +14,7 @@ from starlette.routing import Match, Mount
 from starlette.types import Scope
 
 import mnemic
-from mnemic.serve import mcp, metrics, problems, rest
+from mnemic.serve import files, jobs_api, mcp, metrics, problems, proxy, rest
 from mnemic.serve.config import Config
 from mnemic.serve.gate import API, Gate
 from mnemic.serve.jobs import Jobs
@@ -39,18 +37,15 @@ def build(config: Config) -> FastAPI:
         redoc_url=None,
         lifespan=_lifespan,
         responses={"default": _PROBLEM},
-        dependencies=[Depends(HTTPBearer(auto_error=False, description="A token that `mnemic token create` made."))],
         generate_unique_id_function=lambda route: route.name,
     )
     app.state.service = service
     app.state.contexts = [mcp.attach(app, service)]
     problems.install(app)
     app.include_router(rest.health)
-    app.include_router(rest.router)
     app.include_router(metrics.router)
-    for name in ("jobs_api", "files", "proxy"):  # ! to be joined
-        if find_spec(f"mnemic.serve.{name}"):
-            app.include_router(import_module(f"mnemic.serve.{name}").router)
+    for door in (rest, jobs_api, files, proxy):
+        app.include_router(door.router, dependencies=[Depends(_BEARER)])
     if config.pages:
         from mnemic.serve import pages
 
@@ -95,6 +90,7 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
         await run_in_threadpool(service.spaces.close)
 
 
+_BEARER = HTTPBearer(auto_error=False, description="A token that `mnemic token create` made.")
 _PROBLEM: dict[str, Any] = {
     "description": "What went wrong, and what to do about it.",
     "content": {problems.MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}},

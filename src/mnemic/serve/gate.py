@@ -19,7 +19,7 @@ from collections import OrderedDict
 from collections.abc import Mapping
 from http.cookies import CookieError, SimpleCookie
 from typing import Any
-from urllib.parse import urlencode, urlsplit
+from urllib.parse import urlencode
 
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.requests import HTTPConnection
@@ -32,10 +32,9 @@ from mnemic.serve.config import Config, is_loopback
 from mnemic.serve.logins import COOKIE, Logins
 from mnemic.serve.tokens import LOCAL, Principal, Tokens
 
-OPEN = re.compile(
-    r"/healthz|/readyz|/login|/favicon\.ico|/_nicegui/[^/]+/(static|libraries|components|resources|esm)/.*"
-)
+OPEN = re.compile(r"/healthz|/readyz|/login|/favicon\.ico|/static/.*|/_nicegui/(?!client/).*", re.DOTALL)
 """Paths that need no token: none of them tells anything about memories."""
+PROBES = frozenset(["/healthz", "/readyz"])
 UPLOADS = re.compile(r"/api/spaces/[^/]+/import|/_nicegui/client/.+", re.DOTALL)
 """Paths that take files."""
 API = re.compile(r"/(api|v1|mcp|healthz|readyz|metrics)(/.*)?", re.DOTALL)
@@ -44,7 +43,7 @@ SAFE = frozenset(["GET", "HEAD", "OPTIONS", "TRACE"])
 _HEADERS = {
     "X-Content-Type-Options": "nosniff",
     "X-Frame-Options": "DENY",
-    "Referrer-Policy": "no-referrer",
+    "Referrer-Policy": "same-origin",
     "Cross-Origin-Opener-Policy": "same-origin",
     "Cross-Origin-Resource-Policy": "same-origin",
     "Permissions-Policy": "camera=(), geolocation=(), microphone=(), payment=()",
@@ -105,22 +104,25 @@ class Gate:
         host = headers.get("host", "")
         if not self._here(host):
             raise MisdirectedError(f"this server does not go by the name {host!r}: start it with --allow-host NAME")
-        principal, ambient = self._who(headers)
-        if ambient and (scope["type"] == "websocket" or scope["method"] not in SAFE) and not _same_origin(headers):
+        address = f"address {(scope.get('client') or ('',))[0]}"
+        try:
+            principal, ambient = self._who(headers)
+        except UnauthorizedError:
+            self.rates.take(address)
+            raise
+        if ambient and not _from_here(scope, headers):
             raise ForbiddenError("this came from a page of another origin: open the pages of this server itself")
-        client = scope.get("client") or ("", 0)
-        if scope["path"] not in ("/healthz", "/readyz"):
-            self.rates.take(principal.id if principal is not None else f"address {client[0]}")
+        if principal is not LOCAL and scope["path"] not in PROBES:
+            self.rates.take(principal.id if principal is not None else address)
         if principal is not None:
             scope.setdefault("state", {})["principal"] = principal
         elif not OPEN.fullmatch(scope["path"]):
             principal_of(scope)
 
     def _here(self, host: str) -> bool:
-        name = urlsplit(f"//{host}").hostname if _HOST.fullmatch(host) else None
-        return name is not None and (
-            is_loopback(name) or name in {each.lower() for each in (self.config.host, *self.config.hosts)}
-        )
+        found = _HOST.fullmatch(host.lower())
+        names = {each.lower() for each in (self.config.host, *self.config.hosts)}
+        return found is not None and (is_loopback(found[1]) or found[1].strip("[]") in names)
 
     def _who(self, headers: Headers) -> tuple[Principal | None, bool]:
         """Who asks, and whether a browser says so by itself, for whichever page it shows."""
@@ -137,7 +139,7 @@ class Gate:
         return (self.logins.principal(cookie) if cookie else None), True
 
 
-_HOST = re.compile(r"[A-Za-z0-9._-]+(:\d+)?|\[[0-9A-Fa-f:.]+\](:\d+)?")
+_HOST = re.compile(r"([a-z0-9._-]+|\[[0-9a-f:.]+\])(?::\d+)?")
 
 
 class MisdirectedError(MnemicError):
@@ -153,13 +155,17 @@ def cookie_of(headers: Mapping[str, str]) -> str | None:
     return morsel.value if morsel is not None else None
 
 
-def _same_origin(headers: Headers) -> bool:
-    """Whether the page that sent this is one of ours, or it was no page. Other ports are other origins."""
-    site = headers.get("sec-fetch-site")
-    origin = headers.get("origin")
-    if site is not None and site not in ("same-origin", "none"):
+def _from_here(scope: Scope, headers: Headers) -> bool:
+    """Whether no page of another origin is behind this; other ports of this machine are other origins too.
+
+    Such a page may only lead a browser here, as a link does: it gets to see nothing of what comes back.
+    """
+    site = headers.get("sec-fetch-site", "none")
+    reads = scope["type"] == "http" and scope["method"] in SAFE
+    if site not in ("same-origin", "none") and not (reads and headers.get("sec-fetch-mode") == "navigate"):
         return False
-    return origin is None or urlsplit(origin).netloc.lower() == headers.get("host", "").lower()
+    origin, host = headers.get("origin"), headers.get("host", "")
+    return reads or origin is None or origin.lower() in (f"http://{host}".lower(), f"https://{host}".lower())
 
 
 class Rates:
@@ -238,8 +244,7 @@ class _Passing:
             headers.setdefault(name, value)
         programs = API.fullmatch(self.scope["path"])
         headers.setdefault("Content-Security-Policy", _PROGRAMS if programs else _PAGES)
-        if not self.scope["path"].startswith("/_nicegui/"):
-            headers.setdefault("Cache-Control", "no-store")
+        headers.setdefault("Cache-Control", "no-store")
 
     async def refuse(self, error: MnemicError) -> None:
         """Answer in place of what is behind."""

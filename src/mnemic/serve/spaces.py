@@ -24,6 +24,9 @@ LONGEST = 200
 """Characters in the name of a space."""
 
 
+STOPPING = "the server is shutting down: try again when it is back"
+
+
 @dataclass(eq=False)
 class _Open:
     """One open memory. ``pins`` is how many are using it; only at zero may it be closed."""
@@ -106,7 +109,7 @@ class Spaces:
     def check(self) -> None:
         """Raise :class:`StoreError` if memories cannot be opened at all."""
         if self._closed:
-            raise StoreError("the server is shutting down: try again when it is back")
+            raise StoreError(STOPPING)
         if not os.access(self.config.store, os.R_OK | os.W_OK | os.X_OK):
             raise StoreError(f"{self.config.store} cannot be read and written: check that it is there, and its owner")
 
@@ -125,40 +128,39 @@ class Spaces:
     @contextmanager
     def _pinned(self, name: str) -> Iterator[_Open]:
         """The entry of ``name``, which is neither closed nor thrown out while the block runs."""
-        with self._changed:
-            self._available(name)
-            entry, stale = self._entry(name)
-            entry.pins += 1
-        if stale is not None:
-            _close(stale)
+        entry = self._pin(name)
+        while self._stale(entry):
+            with self._changed:
+                if self._open.get(name) is entry:
+                    del self._open[name]
+            self._unpin(entry)
+            entry = self._pin(name)
         try:
             yield entry
         finally:
-            with self._changed:
-                entry.pins -= 1
-                gone = self._surplus(entry)
-                self._changed.notify_all()
-            for each in gone:
-                _close(each)
+            self._unpin(entry)
+
+    def _pin(self, name: str) -> _Open:
+        with self._changed:
+            self._available(name)
+            entry = self._open.setdefault(name, _Open(name))
+            self._open.move_to_end(name)
+            entry.pins += 1
+            return entry
+
+    def _unpin(self, entry: _Open) -> None:
+        with self._changed:
+            entry.pins -= 1
+            gone = self._surplus(entry)
+            self._changed.notify_all()
+        for each in gone:
+            _close(each)
 
     def _available(self, name: str) -> None:
         if self._closed:
-            raise StoreError("the server is shutting down: try again when it is back")
+            raise StoreError(STOPPING)
         if name in self._held:
             raise ConflictError(f"the space {name!r} is being rebuilt or dropped: wait, and try again")
-
-    def _entry(self, name: str) -> tuple[_Open, _Open | None]:
-        """The entry of ``name``, and the one it replaces if that is to be closed now."""
-        entry = self._open.get(name)
-        stale = None
-        if entry is not None and entry.memory is not None and self._stale(entry.memory, entry.file):
-            if not entry.pins:  # else whoever uses it finishes with it, and closes it
-                stale = entry
-            entry = None
-        if entry is None:
-            entry = self._open[name] = _Open(name)
-        self._open.move_to_end(name)
-        return entry, stale
 
     def _surplus(self, entry: _Open) -> list[_Open]:
         """What is to be closed after ``entry`` was let go of: itself if nobody can find it any more, and the oldest."""
@@ -205,16 +207,15 @@ class Spaces:
             clock=self.config.clock,
         )
 
-    def _stale(self, memory: Memory, file: tuple[int, int] | None) -> bool:
+    def _stale(self, entry: _Open) -> bool:
         """Whether the file under an open memory is another one by now: dropped, made anew, or rebuilt."""
-        space = memory.space
-        if not isinstance(space, SqliteSpace):
+        if entry.memory is None or not isinstance(space := entry.memory.space, SqliteSpace):
             return False
         try:
             at = Path(space.path).stat()
         except FileNotFoundError:
             return True
-        return (at.st_dev, at.st_ino) != file or space.get_meta("epoch") != space.epoch
+        return (at.st_dev, at.st_ino) != entry.file or space.get_meta("epoch") != space.epoch
 
 
 def checked(name: str) -> str:
