@@ -63,7 +63,7 @@ def build(config: Config) -> FastAPI:
 def assemble(config: Config) -> Service:
     """What the doors share."""
     spaces = Spaces(config)
-    tokens = Tokens(config.tokens)
+    tokens = Tokens(config.tokens, config.clock)
     jobs = Jobs(config, spaces)
     return Service(config, spaces, tokens, Logins(tokens), jobs, Metrics(spaces, jobs))
 

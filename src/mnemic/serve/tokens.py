@@ -7,16 +7,17 @@ import hmac
 import json
 import secrets
 import threading
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import datetime
 from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
 from mnemic.errors import ForbiddenError, InputError, NotFoundError, StoreError
 from mnemic.serve import disk
+from mnemic.text.opening import utc_now
 from mnemic.text.record import to_datetime
 
 PREFIX = "mnk_"
@@ -89,8 +90,8 @@ class _Stored:
         grants = {space: frozenset(scopes) for space, scopes in self.info.grants.items()}
         object.__setattr__(self, "principal", Principal(self.info.id, self.info.name, grants))
 
-    def valid(self) -> bool:
-        return self.info.expires is None or datetime.now(UTC) < self.info.expires
+    def valid(self, now: datetime) -> bool:
+        return self.info.expires is None or now < self.info.expires
 
 
 class Tokens:
@@ -100,8 +101,9 @@ class Tokens:
     Safe to share between threads; writers of several processes take turns.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, clock: Callable[[], datetime] = utc_now) -> None:
         self.path = path
+        self._clock = clock
         self._lock = threading.Lock()
         self._seen: tuple[int, ...] | None = None
         self._known: dict[str, _Stored] = {}
@@ -117,7 +119,7 @@ class Tokens:
         settled = {space: tuple(s for s in Scope if s in set(scopes)) for space, scopes in grants.items()}
         if not settled or not all(settled.values()):
             raise InputError("a token needs at least one scope in at least one space (* for all)")
-        made, ends = datetime.now(UTC), to_datetime(expires)
+        made, ends = self._clock(), to_datetime(expires)
         if ends is not None and ends <= made:
             raise InputError(f"a token that expired at {ends.isoformat()} would be of no use")
         secret = PREFIX + secrets.token_urlsafe(32)
@@ -142,12 +144,12 @@ class Tokens:
         for stored in self._read().values():
             if hmac.compare_digest(stored.digest, given):
                 found = stored
-        return found.principal if found is not None and found.valid() else None
+        return found.principal if found is not None and found.valid(self._clock()) else None
 
     def principal(self, id: str) -> Principal | None:
         """The owner of the token with this id as long as it is valid."""
         stored = self._read().get(id)
-        return stored.principal if stored is not None and stored.valid() else None
+        return stored.principal if stored is not None and stored.valid(self._clock()) else None
 
     def _read(self) -> dict[str, _Stored]:
         with self._lock:
