@@ -357,7 +357,7 @@ def test_other_memories_are_no_files(tool: MemoryTool) -> None:
     assert len(tool.files()) == 1
 
 
-NAMES = st.sampled_from(["a", "b", "c.md", "d e", ".h", "é"])
+NAMES = st.sampled_from(["a", "ab", "c.md", "d e", ".h", "é"])
 PATHS = st.lists(NAMES, min_size=1, max_size=3).map(lambda parts: "/".join(["/memories", *parts]))
 TEXTS = st.text(st.sampled_from("ab\n\t ☂"), max_size=12)
 

@@ -34,15 +34,16 @@ def mcp(
     """Serve one space to an MCP client over standard input and output, until the client closes them."""
     if importlib.util.find_spec("mcp") is None:
         raise MissingExtraError("MCP needs its SDK; run: pip install 'mnemic[serve]'")
-    import anyio
-
-    from mnemic.serve.mcp import Handlers, serve_stdio
     from mnemic.serve.tokens import LOCAL, Principal, Scope
 
     mine = LOCAL if all_spaces else Principal(LOCAL.id, LOCAL.name, {space: frozenset(Scope)})
     with _doors(o.store_path(store), space, system, encoders, o.language(model, base_url)) as doors:
         with doors.use(space, make=True):  # what is wrong with the store is told before the client talks to us
             pass
+        import anyio
+
+        from mnemic.serve.mcp import Handlers, serve_stdio
+
         anyio.run(serve_stdio, Handlers(doors, space, lambda _: mine, spaced=all_spaces))
 
 

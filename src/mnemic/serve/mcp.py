@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractAsyncContextManager, AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from functools import partial
-from typing import Annotated, Any, Protocol, TypeVar, get_args
+from typing import TYPE_CHECKING, Annotated, Any, Protocol, TypeVar, get_args
 from urllib.parse import quote, unquote
 
 import anyio
@@ -47,13 +47,14 @@ from starlette.routing import Route
 import mnemic
 from mnemic.adapters.tools import INSTRUCTIONS, Tools
 from mnemic.errors import MnemicError, NotFoundError
-from mnemic.serve.gate import principal_of
-from mnemic.serve.service import Service
 from mnemic.serve.tokens import Principal, Scope
 from mnemic.text.memory import Memory
 from mnemic.text.plan import Filter
 from mnemic.text.record import Kind, Record, State
 from mnemic.text.steps.render import QUOTATION, count_tokens, name, quoted, shown, when
+
+if TYPE_CHECKING:
+    from mnemic.serve.service import Service
 
 HEADER = "x-mnemic-space"
 """The HTTP header that names the space where a tool call does not; percent-encoded where it is not ASCII."""
@@ -323,7 +324,12 @@ def _fault(error: Any) -> str:
 
 def attach(app: Starlette, service: Service) -> AbstractAsyncContextManager[None]:
     """Serve MCP at ``/mcp`` (streamable HTTP). What is returned runs as long as the application does."""
-    handlers = Handlers(service.spaces, service.config.space, _asking, service=service)
+    from mnemic.serve.gate import principal_of  # the standard streams start faster without what it needs
+
+    def who(request: Request | None) -> Principal:
+        return principal_of(request if request is not None else {})
+
+    handlers = Handlers(service.spaces, service.config.space, who, service=service)
     # Without sessions: a request needs nothing that an earlier one left behind, so a token is checked each time, and
     # neither a restart nor a second server behind the same address loses anything.
     manager = StreamableHTTPSessionManager(
@@ -331,10 +337,6 @@ def attach(app: Starlette, service: Service) -> AbstractAsyncContextManager[None
     )
     app.router.routes.append(Route("/mcp", StreamableHTTPASGIApp(manager), methods=["POST"], include_in_schema=False))
     return manager.run()
-
-
-def _asking(request: Request | None) -> Principal:
-    return principal_of(request if request is not None else {})
 
 
 async def serve_stdio(handlers: Handlers) -> None:
