@@ -210,9 +210,8 @@ class Handlers:
             seen = principal.sees(self.spaces.names())
             if space in seen:
                 raise
-            raise NotFoundError(
-                f"there is no space {space!r}: use one of {', '.join(map(repr, seen)) or 'none yet'}"
-            ) from error
+            others = f"use one of {', '.join(map(repr, seen))}" if seen else "there is none yet that you may use"
+            raise NotFoundError(f"there is no space {space!r}: {others}") from error
 
     # -- resources -------------------------------------------------------------------------------------------
 
