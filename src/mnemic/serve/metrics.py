@@ -96,6 +96,7 @@ class Metrics:
             if scope["type"] != "http":
                 await app(scope, receive, send)
                 return
+            scope = dict(scope)  # what is behind writes into it, and the server that runs us logs its own
             status = 500
 
             async def noted(message: Message) -> None:

@@ -81,7 +81,7 @@ Said = Annotated[Annotated[str, Tag("text")] | Annotated[Turn, Tag("turn")], Dis
 class Remember(_Body):
     """Turns, and defaults for those that do not say otherwise."""
 
-    turns: list[Said] = Field(min_length=1, examples=[["I adopted a beagle called Pim."]])
+    turns: list[Said] = Field(examples=[["I adopted a beagle called Pim."]])
     speaker: str | None = None
     at: Moment | None = None
     session: str | None = None

@@ -150,7 +150,8 @@ class SqliteSpace(SqliteJobs, SqliteTransfer, SqliteUsage):
             counts = {"put": len(stored), "retire": len(batch.retire), "forget": len(batch.forget)}
             detail = {k: v for k, v in counts.items() if v}
             audit(db, seq, at, op, list(dict.fromkeys(touched)), detail)
-            masked = sum(len(r.secrets) for r in batch.puts if r.kind == Kind.TURN)
+            fresh = set(stored)
+            masked = sum(len(r.secrets) for r in batch.puts if r.kind == Kind.TURN and r.id in fresh)
             receipt = Receipt(seq, tuple(dict.fromkeys(touched)), tuple(duplicates), secrets=masked, at=from_micros(at))
             if idempotency_key is not None:
                 body = dump([seq, receipt.ids, receipt.duplicates, receipt.secrets, at], "the receipt")
