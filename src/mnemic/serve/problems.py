@@ -122,7 +122,7 @@ def install(app: FastAPI) -> None:
     @app.exception_handler(RequestValidationError)
     def invalid(_: Request, error: RequestValidationError) -> Response:
         found = error.errors()
-        if any(each["type"] == "json_invalid" for each in found):
+        if any((each["type"], each["loc"][0]) == ("json_invalid", "body") for each in found):
             return problem(HTTPStatus.BAD_REQUEST, "the body is not JSON", error="InputError", errors=_faults(found))
         faults = _faults(found)
         told = "; ".join(f"{fault.where}: {fault.what}" for fault in faults[:3])
