@@ -9,10 +9,13 @@ import threading
 import time
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
+from datetime import UTC, datetime, timedelta
+from functools import cache
 from pathlib import Path
 from typing import Any
 
+import httpx
 import uvicorn
 from fastapi import FastAPI, Request, Response
 from fastapi.responses import JSONResponse, StreamingResponse
@@ -21,6 +24,7 @@ from openai import OpenAI
 from mnemic import Record
 from mnemic.serve.app import build
 from mnemic.serve.config import Config
+from mnemic.serve.proxy_sessions import Sessions
 from mnemic.serve.service import Service
 from mnemic.serve.tokens import Scope
 
@@ -67,15 +71,17 @@ class Upstream:
         @app.post("/v1/chat/completions")
         async def chat(request: Request) -> Response:
             seen = await self._note(request)
-            body = seen.json
-            return self._failing() or self._answer(seen, body, self._chat(body), self._chunks(body))
+            if self.status != 200:
+                return self._failing()
+            return self._answer(seen, self._chat(seen.json), self._chunks(seen.json))
 
         @app.post("/v1/responses")
         async def responses(request: Request) -> Response:
             seen = await self._note(request)
-            body = seen.json
-            whole = self._response(body)
-            return self._failing() or self._answer(seen, body, whole, self._events(whole))
+            if self.status != 200:
+                return self._failing()
+            whole = self._response(seen.json)
+            return self._answer(seen, whole, self._events(whole))
 
         @app.get("/v1/models")
         async def models(request: Request) -> Response:
@@ -104,14 +110,12 @@ class Upstream:
         self.count += 1
         return seen
 
-    def _failing(self) -> Response | None:
-        if self.status == 200:
-            return None
+    def _failing(self) -> Response:
         error = {"error": {"message": "no", "type": "invalid_request_error", "param": "model", "code": "bad"}}
         return JSONResponse(error, self.status, headers=self.headers)
 
-    def _answer(self, seen: Seen, body: dict[str, Any], whole: Any, events: list[bytes]) -> Response:
-        if not body.get("stream") and not self.raw:
+    def _answer(self, seen: Seen, whole: Any, events: list[bytes]) -> Response:
+        if not seen.json.get("stream") and not self.raw:
             return JSONResponse(whole, headers=self.headers)
         pieces = self.raw or list[bytes | float | None](events)
 
@@ -204,8 +208,8 @@ def sse(data: Any) -> bytes:
 
 
 @contextmanager
-def running(app: Any, *, grace: float = 5.0) -> Iterator[str]:
-    """The address of ``app`` while a server runs it in a thread; on leaving it shuts down as it would for a signal."""
+def running(app: Any, *, grace: float = 5.0) -> Iterator[tuple[str, uvicorn.Server]]:
+    """The address of ``app`` and its server while it runs in a thread; on leaving it shuts down as on a signal."""
     listening = socket.create_server(("127.0.0.1", 0))
     config = uvicorn.Config(app, log_level="warning", timeout_graceful_shutdown=grace, lifespan="on")
     server = uvicorn.Server(config)
@@ -217,11 +221,25 @@ def running(app: Any, *, grace: float = 5.0) -> Iterator[str]:
             if not thread.is_alive() or time.monotonic() > deadline:
                 raise RuntimeError("the server did not start")
             time.sleep(0.005)
-        yield f"http://127.0.0.1:{listening.getsockname()[1]}"
+        yield f"http://127.0.0.1:{listening.getsockname()[1]}", server
     finally:
         server.should_exit = True
         thread.join(30)
         listening.close()
+
+
+START = datetime(2024, 3, 1, 9, 0, tzinfo=UTC)
+
+
+@dataclass
+class Clock:
+    now: datetime = START
+
+    def __call__(self) -> datetime:
+        return self.now
+
+    def forward(self, **step: float) -> None:
+        self.now += timedelta(**step)
 
 
 @dataclass
@@ -232,20 +250,44 @@ class Stage:
     app: Any
     upstream: Upstream
     token: str
+    server: uvicorn.Server
+    clock: Clock
 
     @property
     def service(self) -> Service:
         return self.app.state.service
 
-    def client(self, token: str | None = None, **options: Any) -> OpenAI:
+    def client(self, token: str | None = None) -> OpenAI:
         """OpenAI's own client, talking to the proxy."""
-        return OpenAI(base_url=f"{self.url}/v1", api_key=token or self.token, max_retries=0, **options)
+        return _client().with_options(base_url=f"{self.url}/v1", api_key=token or self.token)
 
     def ask(self, *said: str, token: str | None = None, **options: Any) -> Any:
         """The answer to ``said``: what the user and the assistant say in turn, beginning with the user."""
         messages = [{"role": ("user", "assistant")[at % 2], "content": text} for at, text in enumerate(said)]
-        with self.client(token) as client:
-            return client.chat.completions.with_raw_response.create(model="fake", messages=messages, **options)
+        create = self.client(token).chat.completions.with_raw_response.create
+        return create(model="fake", messages=messages, **options)
+
+    def http(self, method: str, path: str, token: str | None = None, **options: Any) -> httpx.Response:
+        """The answer to any request."""
+        headers = {"Authorization": f"Bearer {token or self.token}", **options.pop("headers", {})}
+        return HTTP.request(method, self.url + path, headers=headers, **options)
+
+    def reset(self) -> None:
+        """Forget everything, as if it had just been started on an empty folder."""
+        self.through()
+        for space in self.service.spaces.names():
+            self.service.spaces.drop(space)
+        self.clock.now = START
+        self.app.state.proxy.sessions = Sessions(self.service.config.budget)
+        for each in fields(Upstream):
+            setattr(self.upstream, each.name, getattr(Upstream(), each.name))
+
+    def through(self) -> None:
+        """Wait until all that was asked is answered, and all that was said is written."""
+        deadline = time.monotonic() + 20
+        while self.server.server_state.tasks and time.monotonic() < deadline:
+            time.sleep(0.002)
+        self.app.state.proxy._writing.submit(lambda: None).result()
 
     def grant(self, **grants: Iterable[Scope]) -> str:
         """A token for these spaces; ``every`` stands for all of them."""
@@ -257,28 +299,37 @@ class Stage:
             return list(memory.remember(turns, session=session, role="user", at="2024-01-05").ids)
 
     def records(self, count: int, space: str = "default") -> list[Record]:
-        """What the proxy remembered, as soon as these are ``count`` records, or at once if it should be none."""
-        deadline = time.monotonic() + 10
-        if not count:
-            self.app.state.proxy._writing.submit(lambda: None).result()
-        while True:
-            found = []
-            if space in self.service.spaces.names():
-                with self.service.spaces.use(space) as memory:
-                    found = [record for record in memory.scan()[0] if record.meta.get("source") == "proxy"]
-            if len(found) >= count or time.monotonic() > deadline:
-                assert len(found) == count, [record.text for record in found]
-                return found
-            time.sleep(0.01)
+        """What the proxy remembered, once all that was asked is through: ``count`` records."""
+        self.through()
+        found = []
+        if space in self.service.spaces.names():
+            with self.service.spaces.use(space) as memory:
+                found = [record for record in memory.scan()[0] if record.meta.get("source") == "proxy"]
+        assert len(found) == count, [record.text for record in found]
+        return found
+
+
+HTTP = httpx.Client(verify=False, timeout=30)
+
+
+@cache
+def _client() -> OpenAI:
+    return OpenAI(base_url="http://nowhere", api_key="none", max_retries=0)
 
 
 @contextmanager
 def stage(store: Path, **config: Any) -> Iterator[Stage]:
     """A server on the loopback whose proxy has a stand-in behind it, lexical only."""
-    upstream = Upstream()
-    with running(upstream.app()) as behind:
-        given: dict[str, Any] = {"upstream": f"{behind}/v1", "encoders": "lexical", "pages": False, **config}
+    upstream, clock = Upstream(), Clock()
+    with running(upstream.app()) as (behind, _):
+        given: dict[str, Any] = {
+            "upstream": f"{behind}/v1",
+            "encoders": "lexical",
+            "pages": False,
+            "clock": clock,
+            **config,
+        }
         app = build(Config(store, **given))
-        with running(app) as url:
+        with running(app) as (url, server):
             token = app.state.service.tokens.create("all", {"*": list(Scope)})
-            yield Stage(url, app, upstream, token)
+            yield Stage(url, app, upstream, token, server, clock)

@@ -45,8 +45,9 @@ from mnemic.serve.proxy_stream import Answer, Relay, connection, failure
 from mnemic.serve.service import Service
 from mnemic.serve.spaces import LONGEST
 from mnemic.serve.tokens import EVERY, PREFIX, Principal, Scope
-from mnemic.text.memory import MAX_TEXT, PAUSE, Memory
-from mnemic.text.record import Turn
+from mnemic.text.language.openai import address
+from mnemic.text.memory import MAX_TEXT, PAUSE
+from mnemic.text.record import State, Turn
 
 T = TypeVar("T")
 PATIENCE = 5.0
@@ -57,9 +58,10 @@ COMPUTING = re.compile(
     r"POST (chat/completions|responses(/input_tokens|/compact)?|completions|embeddings|moderations|audio/\w+"
     r"|images/\w+|rerank|score|tokenize|detokenize)|(GET|HEAD) models(/.+)?"
 )
-"""What every token may ask for with the server's own key: what computes, and leaves nothing and reads nothing."""
+"""What every token may ask for with the server's own key: what computes."""
 _OWN = frozenset({"host", "content-length", "authorization", "cookie", "origin", "referer", "accept-encoding"})
 _PRIVATE = ("x-mnemic-", "x-upstream-", "x-forwarded-", "forwarded", "x-real-ip", "sec-fetch-")
+_URL = "%/?:@!$&'()*+,;=~[]"
 _METHODS = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"]
 _log = logging.getLogger("mnemic.serve")
 
@@ -129,6 +131,7 @@ class Proxy:
     def __init__(self, service: Service) -> None:
         self.service = service
         self.config: Config = service.config
+        self.upstream = address(self.config.upstream) if self.config.upstream else None
         self.sessions = Sessions(self.config.budget)
         self.client = httpx.AsyncClient(
             timeout=TIMEOUT, limits=httpx.Limits(max_connections=None, max_keepalive_connections=64)
@@ -171,33 +174,32 @@ class Proxy:
         return Relay(self.client, sent, told, reader=dialect.Reader(), finished=partial(self._finish, exchange))
 
     def _url(self, request: Request) -> httpx.URL:
-        if self.config.upstream is None:
-            raise NotFoundError(
-                "this server has no upstream: start it with --upstream, such as http://localhost:11434/v1"
-            )
-        path = request.path_params.get("path") or request.url.path.partition("/v1/")[2]
-        if any(step in (".", "..") for step in unquote(path).split("/")):
+        if self.upstream is None:
+            raise NotFoundError("this server has no upstream: start it with --upstream http://localhost:11434/v1")
+        path = _path(request)
+        if any(step in (".", "..") for step in re.split(r"[/\\]", unquote(path))):
             raise NotFoundError("the upstream's paths have no steps upwards")
-        base = httpx.URL(self.config.upstream)
         query = "&".join(part for part in request.url.query.split("&") if PREFIX not in part)
-        raw = base.raw_path.rstrip(b"/") + b"/" + quote(path, safe="/:@!$&'()*+,;=~").encode()
-        return base.copy_with(raw_path=raw + (b"?" + query.encode() if query else b""))
+        raw = f"{self.upstream.raw_path.decode().rstrip('/')}/{path}" + (f"?{query}" if query else "")
+        return self.upstream.copy_with(raw_path=quote(raw, safe=_URL).encode())
 
-    def _headers(self, request: Request, principal: Principal) -> dict[str, str]:
+    def _headers(self, request: Request, principal: Principal) -> list[tuple[bytes, bytes]]:
         """What goes upstream: the caller's headers but for those meant for this server, and a key.
 
         The server's key pays for what computes; what lists, reads or changes what is kept upstream is for whoever
         brings a key, and for administrators.
         """
         own = _OWN | connection(request.headers)
-        passed = {
-            name: value
-            for name, value in request.headers.items()
-            if name not in own and not name.startswith(_PRIVATE) and PREFIX not in value
-        }
-        passed["accept-encoding"] = "identity"
+        passed = [
+            (name, value)
+            for name, value in request.headers.raw
+            if (plain := name.decode("latin-1")) not in own
+            and not plain.startswith(_PRIVATE)
+            and PREFIX.encode() not in value
+        ]
+        passed.append((b"accept-encoding", b"identity"))
         given = request.headers.get("x-upstream-authorization", "").strip()
-        what = f"{request.method} {request.path_params.get('path') or request.url.path.partition('/v1/')[2]}"
+        what = f"{request.method} {_path(request)}"
         if not given and not COMPUTING.fullmatch(what) and not principal.may(EVERY, Scope.ADMIN):
             raise ForbiddenError(
                 f"{what} may touch what others keep upstream: send a key of your own as X-Upstream-Authorization, "
@@ -206,7 +208,7 @@ class Proxy:
         if not given and self.config.upstream_key_env:
             given = os.environ.get(self.config.upstream_key_env, "").strip()
         if given:
-            passed["authorization"] = given if " " in given else f"Bearer {given}"
+            passed.append((b"authorization", (given if " " in given else f"Bearer {given}").encode()))
         return passed
 
     def _exchange(self, request: Request, principal: Principal, body: Mapping[str, Any], asked: Asked) -> Exchange:
@@ -248,7 +250,13 @@ class Proxy:
         self.sessions.asks(space, exchange.session, asked, exchange.marks, exchange.at)
         if not exchange.reads:
             return content
-        exchange.block = await self._block(exchange)
+        blocks = self.sessions.blocks(space, exchange.session)
+        quoted = dict(blocks) if asked.stateful else {mark: blocks[mark] for mark in exchange.marks if mark in blocks}
+        read = await self._safely(exchange, "not recalled", self._read, exchange, quoted)
+        if read is None:
+            return content
+        exchange.block, stale = read
+        self.sessions.settle(space, exchange.session, exchange.link.mark, exchange.block, stale)
         blocks = self.sessions.blocks(space, exchange.session)
         placed = {
             each.place: blocks[mark]
@@ -258,9 +266,8 @@ class Proxy:
         if not placed:
             return content
         try:
-            told = json.dumps(
-                dialect.quote(body, {place: block.text for place, block in placed.items()}), allow_nan=False
-            )
+            texts = {place: block.text for place, block in placed.items()}
+            told = json.dumps(dialect.quote(body, texts), allow_nan=False)
         except ValueError:
             exchange.notes.append("not recalled: the body holds a number that JSON cannot")
             return content
@@ -281,35 +288,34 @@ class Proxy:
         with self.service.spaces.use(exchange.space) as memory:
             return stored_session(memory, exchange.asked.opening)
 
-    async def _block(self, exchange: Exchange) -> Block | None:
-        """What is quoted for the question; what was recalled for it in the last half hour is not recalled again."""
-        asked, session = exchange.asked, exchange.session
-        mark = exchange.link.mark
-        blocks = self.sessions.blocks(exchange.space, session)
-        before = blocks.get(mark)
-        if before is not None and (not asked.last or exchange.at - before.at < PAUSE):
-            return before
-        quoted = blocks if asked.stateful else {each: blocks[each] for each in exchange.marks if each in blocks}
+    def _read(self, exchange: Exchange, quoted: Mapping[str, Block]) -> tuple[Block, set[str]]:
+        """What is to be quoted for the question; and the marks at which nothing must be quoted any more.
+
+        What was recalled for the question in the last half hour is not recalled again. A quotation goes when
+        something in it was forgotten, revised or erased since.
+        """
+        asked, mark = exchange.asked, exchange.link.mark
         start, end = asked.question
         question = "\n".join(each.text for each in asked.said[start:end]).strip()
-        look = partial(
-            recall,
-            question=question,
-            budget=self.config.budget,
-            now=exchange.at,
-            known={id for each, block in quoted.items() if each != mark for id in block.ids},
-            held={plain(each.text) for each in asked.said},
-            session=session if asked.stateful else None,
-        )
-        nothing = Block("", (), 0, exchange.at)
-        block = await self._safely(exchange, "not recalled", self._look, exchange, look) if question else nothing
-        if block is not None:
-            self.sessions.add(exchange.space, session, mark, block)
-        return block
-
-    def _look(self, exchange: Exchange, look: Callable[[Memory], Block]) -> Block:
         with self.service.spaces.use(exchange.space) as memory, self.service.metrics.verb("recall"):
-            return look(memory)
+            ids = [id for block in quoted.values() for id in block.ids]
+            active = {record.id for record in memory.get(ids) if record.state == State.ACTIVE}
+            stale = {each for each, block in quoted.items() if not active.issuperset(block.ids)}
+            before = quoted.get(mark)
+            if before and mark not in stale and (not asked.last or exchange.at - before.at < PAUSE):
+                return before, stale
+            if not question:
+                return Block("", (), 0, exchange.at), stale
+            block = recall(
+                memory,
+                question,
+                budget=self.config.budget,
+                now=exchange.at,
+                known={id for each, block in quoted.items() if each not in {mark, *stale} for id in block.ids},
+                held={plain(each.text) for each in asked.said},
+                session=exchange.session if asked.stateful else None,
+            )
+            return block, stale
 
     async def _safely(self, exchange: Exchange, what: str, call: Callable[..., T], *given: Any) -> T | None:
         """``call`` in a thread, or None if it fails or takes too long: the chat goes on."""
@@ -363,20 +369,28 @@ class Proxy:
         id = digest(exchange.session, exchange.link.mark, plain(answer.text))
         meta: dict[str, Any] = {"model": answer.model} if answer.model else {}
         meta |= {} if answer.whole else {"broken_off": True}
-        turns.append(_turn(exchange, answer.text, None, "assistant", ended, id, meta))
+        turns.append(_turn(exchange, answer.text, "", "assistant", ended, id, meta))
         return [part for turn in turns if turn.text.strip() for part in _parts(turn)]
+
+
+def _path(request: Request) -> str:
+    """What follows ``/v1/``, as it was sent: an escaped slash in the name of a model stays one."""
+    raw: bytes = request.scope.get("raw_path") or quote(request.scope["path"]).encode()
+    return raw.decode("latin-1").partition("/v1/")[2].partition("?")[0]
 
 
 def _turn(
     exchange: Exchange,
     text: str,
-    speaker: str | None,
+    speaker: str,
     role: str,
     at: datetime,
     id: str,
     meta: Mapping[str, Any] | None = None,
 ) -> Turn:
-    return Turn(text, speaker, at, exchange.session, role, id=f"chat:{id}", meta={"source": "proxy", **(meta or {})})
+    return Turn(
+        text, speaker or None, at, exchange.session, role, id=f"chat:{id}", meta={"source": "proxy", **(meta or {})}
+    )
 
 
 def _parts(turn: Turn) -> list[Turn]:

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from mnemic.serve.proxy_sessions import Asked, Said
-from mnemic.serve.proxy_stream import Answer
+from mnemic.serve.proxy_stream import Answer, string
 
 PARTS = frozenset({"text", "input_text", "output_text"})
 """Types of the parts of a message that are text."""
@@ -32,19 +32,16 @@ def spoken(messages: Sequence[Any]) -> tuple[Said, ...]:
     for place, message in enumerate(messages):
         role = message.get("role") if isinstance(message, dict) else None
         if role == "user" or (role == "assistant" and words(message.get("content"))):
-            speaker = message.get("name")
-            found.append(
-                Said(role, words(message.get("content")), place, speaker if isinstance(speaker, str) else None)
-            )
+            found.append(Said(role, words(message.get("content")), place, string(message.get("name"))))
     return tuple(found)
 
 
 def words(content: Any) -> str:
     """The text of a message; of several parts, those that are text, line by line."""
     if isinstance(content, list):
-        parts = [part.get("text") for part in content if isinstance(part, dict) and part.get("type") in PARTS]
-        return "\n".join(part for part in parts if isinstance(part, str))
-    return content if isinstance(content, str) else ""
+        parts = (string(part.get("text")) for part in content if isinstance(part, dict) and part.get("type") in PARTS)
+        return "\n".join(filter(None, parts))
+    return string(content)
 
 
 def quote(body: Mapping[str, Any], blocks: Mapping[int, str]) -> dict[str, Any]:
@@ -71,8 +68,7 @@ class Reader:
     def __init__(self) -> None:
         self._said: list[str] = []
         self._whole = False
-        self._id: str | None = None
-        self._model: str | None = None
+        self._id = self._model = ""
 
     def event(self, data: Mapping[str, Any]) -> None:
         self._take(data, "delta")
@@ -81,14 +77,12 @@ class Reader:
         self._take(data, "message")
 
     def _take(self, data: Mapping[str, Any], name: str) -> None:
-        self._id, self._model = data.get("id") or self._id, data.get("model") or self._model
+        self._id, self._model = string(data.get("id")) or self._id, string(data.get("model")) or self._model
         for choice in data.get("choices") or ():
             if choice.get("index", 0) == 0:
                 message = choice.get(name) or {}
-                audio = message.get("audio") or {}
-                self._said.append(
-                    words(message.get("content")) or message.get("refusal") or audio.get("transcript") or ""
-                )
+                spoken = string((message.get("audio") or {}).get("transcript"))
+                self._said.append(words(message.get("content")) or string(message.get("refusal")) or spoken)
                 self._whole = self._whole or choice.get("finish_reason") is not None
 
     def answer(self) -> Answer:

@@ -7,10 +7,9 @@ from typing import Any
 
 from mnemic.serve.proxy_chat import before, ends_asking, spoken, words
 from mnemic.serve.proxy_sessions import Asked, Said
-from mnemic.serve.proxy_stream import Answer
+from mnemic.serve.proxy_stream import Answer, string
 
 _DELTAS = frozenset({"response.output_text.delta", "response.refusal.delta", "response.audio.transcript.delta"})
-_ENDS = frozenset({"response.completed", "response.incomplete", "response.failed"})
 
 
 def read(body: Mapping[str, Any]) -> Asked:
@@ -25,15 +24,8 @@ def read(body: Mapping[str, Any]) -> Asked:
     else:
         raise ValueError("the body has no input")
     conversation = body.get("conversation")
-    if isinstance(conversation, dict):
-        conversation = conversation.get("id")
-    before = body.get("previous_response_id")
-    return Asked(
-        said,
-        last,
-        response=before if isinstance(before, str) else None,
-        conversation=conversation if isinstance(conversation, str) else None,
-    )
+    named = string(conversation.get("id") if isinstance(conversation, dict) else conversation)
+    return Asked(said, last, response=string(body.get("previous_response_id")), conversation=named)
 
 
 def quote(body: Mapping[str, Any], blocks: Mapping[int, str]) -> dict[str, Any]:
@@ -49,22 +41,19 @@ class Reader:
     def __init__(self) -> None:
         self._said: list[str] = []
         self._whole = False
-        self._id: str | None = None
-        self._model: str | None = None
+        self._id = self._model = ""
 
     def event(self, data: Mapping[str, Any]) -> None:
         if data.get("type") in _DELTAS:
-            self._said.append(data["delta"])
+            self._said.append(string(data.get("delta")))
         elif isinstance(response := data.get("response"), dict):
-            self._id, self._model = response.get("id") or self._id, response.get("model") or self._model
-            if data.get("type") in _ENDS:
-                self.body(response)
+            self.body(response)
 
     def body(self, data: Mapping[str, Any]) -> None:
-        self._id, self._model = data.get("id") or self._id, data.get("model") or self._model
+        self._id, self._model = string(data.get("id")) or self._id, string(data.get("model")) or self._model
         self._whole = data.get("status") in ("completed", "incomplete")  # or at its limit of tokens
         said = [_said(item) for item in data.get("output") or () if item.get("type") == "message"]
-        if any(said):
+        if any(said):  # whole, where it came in pieces before
             self._said = ["\n".join(said)]
 
     def answer(self) -> Answer:
@@ -72,5 +61,5 @@ class Reader:
 
 
 def _said(item: Mapping[str, Any]) -> str:
-    refusals = [part.get("refusal") for part in item.get("content") or () if part.get("type") == "refusal"]
-    return words(item.get("content")) or "\n".join(part for part in refusals if isinstance(part, str))
+    refusals = (string(part.get("refusal")) for part in item.get("content") or () if part.get("type") == "refusal")
+    return words(item.get("content")) or "\n".join(filter(None, refusals))

@@ -21,7 +21,6 @@ from datetime import datetime
 from typing import Generic, TypeVar
 
 from mnemic.text.memory import PAUSE, Memory
-from mnemic.text.plan import Hit
 from mnemic.text.steps.render import QUOTATION, count_tokens, pack, quoted
 
 T = TypeVar("T")
@@ -43,7 +42,7 @@ class Said:
     role: str
     text: str
     place: int
-    speaker: str | None = None
+    speaker: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,8 +55,8 @@ class Asked:
 
     said: tuple[Said, ...]
     last: bool = True
-    response: str | None = None
-    conversation: str | None = None
+    response: str = ""
+    conversation: str = ""
 
     @property
     def question(self) -> tuple[int, int]:
@@ -76,7 +75,7 @@ class Asked:
     @property
     def stateful(self) -> bool:
         """Whether the upstream keeps what was said before, so that it is not in the request."""
-        return self.response is not None or self.conversation is not None
+        return bool(self.response or self.conversation)
 
     def marks(self, since: str = "") -> list[str]:
         """For each message the mark of the user's words up to it: what a user said, and what before that.
@@ -186,7 +185,7 @@ class Sessions:
                 first = next(at for at, each in enumerate(asked.said) if each.role == "assistant")
                 self._links.drop((space, "opening", marks[first - 1] if first else ""))
 
-    def answered(self, space: str, link: Link, asked: Asked, answer: str, id: str | None) -> None:
+    def answered(self, space: str, link: Link, asked: Asked, answer: str, id: str) -> None:
         """The question of ``asked`` was answered, by the upstream's response ``id``."""
         end = asked.question[1]
         self._links.put((space, "exchange", _exchange([*asked.said[:end], Said("assistant", answer, -1)])), link)
@@ -199,12 +198,15 @@ class Sessions:
         """What was quoted in the session: by mark, oldest first."""
         return self._blocks.get((space, session)) or {}
 
-    def add(self, space: str, session: str, mark: str, block: Block) -> None:
-        """Quote ``block`` at ``mark`` from now on."""
+    def settle(self, space: str, session: str, mark: str, block: Block, stale: AbstractSet[str] = frozenset()) -> None:
+        """Quote ``block`` at ``mark`` from now on, and nothing more at the marks ``stale``."""
         kept = self._blocks.get((space, session))
         kept = self._blocks.put((space, session), {}) if kept is None else kept
-        kept.pop(mark, None)
-        kept[mark] = block
+        for each in stale:
+            kept.pop(each, None)
+        if kept.get(mark) is not block:
+            kept.pop(mark, None)
+            kept[mark] = block
         total = sum(each.tokens for each in kept.values())
         if total > ROOM * self.budget:
             for old in list(kept)[:-1]:
@@ -249,19 +251,17 @@ def recall(
     Left out is what the model has before it already: the ids in ``known``, the texts in ``held`` (as :func:`plain`
     gives them), and the session ``session``. Numbers go on after those of ``known``.
     """
-    found = memory.recall(question, k=MANY + min(len(known) + len(held), 100), budget=budget, now=now)
-    most = MANY if found.confidence >= SURE else FEW
-    fresh = [hit for hit in found.hits if _fresh(hit, known, held, session)][:most]
+    found = memory.recall(question, k=MANY + min(len(held), 100), budget=budget, now=now)
+    news = [hit for hit in found.hits if plain(hit.text) not in held and (session is None or hit.session != session)]
+    # What ranks behind the best is not brought forward because they were quoted before.
+    best = news[: MANY if found.confidence >= SURE else FEW]
+    fresh = [hit for hit in best if hit.id not in known]
     numbered = [replace(hit, n=len(known) + place) for place, hit in enumerate(fresh, 1)]
     text, packed = pack(numbered, budget - count_tokens(frame("")))
     if not packed:
         return Block("", (), 0, now)
     block = frame(text)
     return Block(block, tuple(hit.id for hit in fresh[:packed]), count_tokens(block), now)
-
-
-def _fresh(hit: Hit, known: AbstractSet[str], held: AbstractSet[str], session: str | None) -> bool:
-    return hit.id not in known and plain(hit.text) not in held and (session is None or hit.session != session)
 
 
 def frame(text: str) -> str:

@@ -26,12 +26,12 @@ _log = logging.getLogger("mnemic.serve")
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What the model said. ``whole`` is False if it was broken off; ``id`` and ``model`` are the upstream's."""
+    """What the model said. ``whole`` is False if it was broken off; ``id`` and ``model`` are the upstream's, if any."""
 
     text: str
     whole: bool
-    id: str | None = None
-    model: str | None = None
+    id: str = ""
+    model: str = ""
 
 
 class Reader(Protocol):
@@ -85,8 +85,8 @@ class Tee:
         try:
             if self._streamed:
                 for data in self._events.feed(chunk):
-                    if data.strip() != "[DONE]" and isinstance(event := json.loads(data), dict):
-                        self.reader.event(event)
+                    if data.startswith("{"):  # and not [DONE], or what else a server may say to itself
+                        self.reader.event(json.loads(data))
             else:
                 self._body += chunk
                 if len(self._body) > LARGEST:
@@ -198,6 +198,11 @@ class Relay(Response):
         told = f"the upstream {where} {what}; check that it runs, and the address given as --upstream"
         _log.warning("%s", told)
         return failure(status, told, "upstream_timeout" if status == 504 else "upstream_unreachable", self._told)
+
+
+def string(value: Any) -> str:
+    """``value`` if it is a text: servers put all sorts of things where a text should be."""
+    return value if isinstance(value, str) else ""
 
 
 def failure(status: int, message: str, code: str, headers: Mapping[str, str] | None = None) -> JSONResponse:
