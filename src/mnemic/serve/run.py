@@ -10,7 +10,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from typing import TextIO
 
@@ -69,7 +69,8 @@ def serve(config: Config, *, say: Callable[[Address], None], quiet: bool = False
     log(sys.stderr, quiet=quiet)
     with _bound(config) as (server, sock, address):
         server.on_started = lambda: say(address)
-        server.run(sockets=[sock])
+        with suppress(KeyboardInterrupt):  # Ctrl-C is how a server is stopped
+            server.run(sockets=[sock])
 
 
 @contextmanager
@@ -113,6 +114,8 @@ def _bound(config: Config) -> Iterator[tuple[_Server, socket.socket, Address]]:
     with _listen(config) as sock:
         config = replace(config, port=sock.getsockname()[1])
         app = build(config)
+        service: Service = app.state.service
+        service.jobs.resume()
         server = _Server(
             uvicorn.Config(
                 app,
@@ -122,7 +125,11 @@ def _bound(config: Config) -> Iterator[tuple[_Server, socket.socket, Address]]:
                 timeout_graceful_shutdown=GRACE,
             )
         )
-        yield server, sock, _address(app.state.service)
+        try:
+            yield server, sock, _address(service)
+        finally:  # again, if the server ran
+            service.jobs.close()
+            service.spaces.close()
 
 
 def _listen(config: Config) -> socket.socket:
