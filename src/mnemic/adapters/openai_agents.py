@@ -88,7 +88,7 @@ class MnemicSession:
 
     def _turn(self, item: dict[str, Any]) -> Turn:
         text, kept = split(item, wanted=lambda path: name_of(path) in WORDS)
-        role = item.get("role", "tool")
+        role = item["role"] if isinstance(item.get("role"), str) else "tool"
         return Turn(text, self._speakers.get(role), session=self.session_id, role=role, meta={KEY: kept})
 
     def _records(self) -> list[Record]:
