@@ -71,6 +71,8 @@ def _ask(operation: Any, mode: GenerationMode, number: int, headers: dict[str, s
         if known and case.path_parameters:
             case.path_parameters |= {name: there for name, there in THERE.items() if name in case.path_parameters}
         response = case.call(headers=headers)
+        if response.text == "Invalid HTTP request received.":  # an address too long for HTTP: it never came in
+            return
         codes.add(response.status_code)
         case.validate_response(response, checks=CHECKS)
 

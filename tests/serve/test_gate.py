@@ -279,6 +279,7 @@ def test_an_error_that_nobody_foresaw_tells_nothing_of_the_inside(
     answer = served.client(served.token(every=[Scope.ADMIN])).get("/api/spaces")
     assert answer.status_code == 500
     assert answer.headers["content-type"] == "application/problem+json"
+    assert answer.headers["x-content-type-options"] == "nosniff"
     assert str(served.service.config.store) not in answer.text
 
 

@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 from mnemic.errors import ForbiddenError, InputError, NotFoundError, StoreError
 from mnemic.serve.logins import IDLE, TICKET, Logins
 from mnemic.serve.tokens import EVERY, LOCAL, PREFIX, Principal, Scope, Tokens
+from mnemic.text.steps import secrets as masking
 
 ADMIN = {EVERY: [Scope.ADMIN]}
 SPACES = ("a", "b", "*")
@@ -192,6 +193,13 @@ def test_neither_cookies_nor_links_are_kept_as_they_are(tokens: Tokens) -> None:
     assert cookie not in repr(vars(logins))
     assert ticket not in repr(vars(logins))
     assert ticket.startswith(PREFIX)  # so that logs are scrubbed of it
+
+
+def test_a_token_that_somebody_says_is_masked_like_any_secret(tokens: Tokens) -> None:
+    secret = tokens.create("a", ADMIN)
+    assert (
+        masking.mask(f"Take {secret} for now.", masking.find(f"Take {secret} for now.")) == "Take [secret:key] for now."
+    )
 
 
 def test_sessions_are_bounded(tokens: Tokens, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -94,8 +94,9 @@ class Gate:
             try:
                 await self.app(scope, passing.receive, passing.send)
             except Exception:
-                if not passing.refused:  # what was behind fell over a body that was cut off, and has been answered
-                    raise
+                if not passing.refused:  # else it fell over a body that was cut off, and that has been answered
+                    await passing.fail()
+                    raise  # for the log
         finally:
             passing.log()
 
@@ -260,10 +261,17 @@ class _Passing:
             response = RedirectResponse("/login?" + urlencode({"next": asked}), 303)
         else:
             response = problems.of(error)
+        await self._answer(response, 1008)
+
+    async def fail(self) -> None:
+        """Answer for what nobody foresaw."""
+        if not self.status:
+            await self._answer(problems.unexpected(), 1011)
+
+    async def _answer(self, response: Response, code: int) -> None:
         if self.scope["type"] == "websocket":
             self.status = response.status_code
-            await self._receive()
-            await self._send({"type": "websocket.close", "code": 1008, "reason": str(error)[:100]})
+            await self._send({"type": "websocket.close", "code": code})
         else:
             await response(self.scope, self._receive, self.send)
         self.refused = True

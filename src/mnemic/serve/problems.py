@@ -138,11 +138,11 @@ def install(app: FastAPI) -> None:
         name = names.get(error.status_code, "InputError" if error.status_code < 500 else "MnemicError")
         return problem(error.status_code, str(error.detail), error=name, headers=error.headers)
 
-    @app.exception_handler(Exception)
-    def unexpected(_: Request, error: Exception) -> Response:
-        # Starlette raises it again after this answer, so the server logs it.
-        told = "something went wrong here that should not: nothing was stored; please report it"
-        return problem(HTTPStatus.INTERNAL_SERVER_ERROR, told, error=type(error).__name__)
+
+def unexpected() -> Response:
+    """The response for an error that is no :class:`MnemicError`. It tells nothing of the inside."""
+    told = "this is a fault of the server, and its log says more: please report it"
+    return problem(HTTPStatus.INTERNAL_SERVER_ERROR, told)
 
 
 def _allowed(request: Request) -> list[str]:

@@ -148,7 +148,7 @@ def recall(space: Name, body: wire.Query, by: By) -> Recall:
 
 
 @router.post("/spaces/{space}/ask", tags=["reading"])
-@told()
+@told(threads=16)  # a language model may take a minute
 def ask(space: Name, body: wire.Question, by: By) -> Answer:
     """An answer with citations: by the server's language model if it has one, else the best sentences."""
     with by.use("ask", space, Scope.READ) as memory:

@@ -18,7 +18,7 @@ import uvicorn
 
 from mnemic.errors import InputError, StoreError
 from mnemic.serve.app import build
-from mnemic.serve.config import Config
+from mnemic.serve.config import Config, is_loopback
 from mnemic.serve.service import Service
 from mnemic.serve.tokens import EVERY, Scope
 from mnemic.text import opening, systems
@@ -50,6 +50,8 @@ class Address:
             doors.append(("token", f"{self.token} (for everything; shown this once)"))
         else:
             doors.append(("token", "made before; another one: mnemic token create NAME --grant SPACE:read,write"))
+        if not is_loopback(config.host):
+            doors.append(("note", "not encrypted: put a proxy with TLS in front; other names need --allow-host"))
         lines = [f"Mnemic serves {config.store}", *(f"  {door:<6} {where}" for door, where in doors)]
         return "\n".join([*lines, "", "For an MCP client:", json.dumps(self.mcp(config), indent=2)])
 

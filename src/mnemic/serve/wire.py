@@ -10,10 +10,11 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from functools import wraps
+from functools import partial, wraps
 from typing import Annotated, Any, Generic, ParamSpec, TypeVar, get_type_hints
 from urllib.parse import unquote
 
+from anyio import CapacityLimiter, to_thread
 from fastapi import Path
 from pydantic import (
     BaseModel,
@@ -194,8 +195,11 @@ class Page(Generic[T]):
     next: str | None = None
 
 
-def told(status: int = 200) -> Callable[[Callable[P, Any]], Callable[P, Any]]:
-    """Let a verb's result be written in the thread that ran it, not on the event loop."""
+def told(status: int = 200, *, threads: int = 0) -> Callable[[Callable[P, Any]], Callable[P, Any]]:
+    """Let a verb's result be written in the thread that ran it, not on the event loop.
+
+    A slow verb has ``threads`` of its own, so that others do not wait for one.
+    """
 
     def around(verb: Callable[P, Any]) -> Callable[P, Any]:
         shape: TypeAdapter[Any] = TypeAdapter(get_type_hints(verb)["return"])
@@ -204,7 +208,15 @@ def told(status: int = 200) -> Callable[[Callable[P, Any]], Callable[P, Any]]:
         def run(*args: P.args, **options: P.kwargs) -> Response:
             return Response(shape.dump_json(verb(*args, **options)), status_code=status, media_type="application/json")
 
-        return run
+        if not threads:
+            return run
+        limiter = CapacityLimiter(threads)
+
+        @wraps(verb)
+        async def apart(*args: P.args, **options: P.kwargs) -> Response:
+            return await to_thread.run_sync(partial(run, *args, **options), limiter=limiter)
+
+        return apart
 
     return around
 
