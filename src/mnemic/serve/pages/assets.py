@@ -34,9 +34,12 @@ def head(*, fonts: bool = False) -> Markup:
         [
             tag("meta", name="theme-color", content=theme.LIGHT["paper"], media="(prefers-color-scheme: light)"),
             tag("meta", name="theme-color", content=theme.DARK["paper"], media="(prefers-color-scheme: dark)"),
-            tag("script", Markup(_EARLY)),  # noqa: S704 - a constant
-            tag("style", Markup(theme.css())),  # noqa: S704 - made of constants
-            *(tag("link", rel="stylesheet", href=sheet) for sheet in (*sheets, address("mnemic.css"))),
-            tag("script", src=address("mnemic.js"), defer=True),
+            tag("script", Markup(_EARLY)),
+            tag("style", Markup(theme.css())),
+            *(
+                tag("link", rel="stylesheet", href=sheet)
+                for sheet in (*sheets, address("base.css"), address("pages.css"))
+            ),
+            tag("script", src=address("pages.js"), defer=True),
         ]
     )

@@ -34,7 +34,11 @@ def _joined(parts: list[tuple[Change, str]]) -> list[tuple[Change, str]]:
     out: list[tuple[Change, str]] = []
     for place, (change, text) in enumerate(parts):
         between = 0 < place < len(parts) - 1 and parts[place - 1][0] != "same" and parts[place + 1][0] != "same"
-        out += [("removed", text), ("added", text)] if change == "same" and text.isspace() and between else [(change, text)]
+        out += (
+            [("removed", text), ("added", text)]
+            if change == "same" and text.isspace() and between
+            else [(change, text)]
+        )
     merged: list[tuple[Change, str]] = []
     run: dict[Change, str] = {"removed": "", "added": ""}
     for change, text in [*out, ("same", "")]:

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 from collections.abc import Mapping, Sequence
 
 from nicegui import ui
 from nicegui.events import GenericEventArguments
+from starlette.concurrency import run_in_threadpool
 
 from mnemic.serve.pages import kit, pieces, words
 from mnemic.serve.pages.icons import icon
 from mnemic.serve.pages.markup import Markup, join, tag
 from mnemic.serve.pages.visit import Visit
-from mnemic.serve.tokens import Scope
 from mnemic.text.forgetting import Preview
 from mnemic.text.record import Receipt, Record
 
@@ -33,8 +32,10 @@ class Forgetting:
         self.erase = False
         with kit.box("page narrow"):
             kit.head("Forget", "Choose what should go. You see all of it before anything happens.")
-            with kit.box("row forget-ask"):
-                self.line = kit.field("What to forget", hidden_label=True, placeholder="Words that the memories hold, or an id")
+            with kit.box("flow forget-ask"):
+                self.line = kit.field(
+                    "What to forget", hidden_label=True, placeholder="Words that the memories hold, or an id"
+                )
                 kit.button("Show what would go", visit.doing(self.ask), symbol="eye")
             self.line.on("keydown.enter", visit.doing(self.ask), args=[])
             self.body = ui.element("div").classes("stack")
@@ -42,7 +43,11 @@ class Forgetting:
 
     def hint(self) -> None:
         with self.body:
-            kit.empty("forget", "Nothing is chosen", "Words name every memory that has all of them. From a memory's own page, its id is filled in.")
+            kit.empty(
+                "forget",
+                "Nothing is chosen",
+                "Words name every memory that has all of them. From a memory's own page, its id is filled in.",
+            )
 
     async def ask(self) -> None:
         """Look up what is named, all of it chosen."""
@@ -55,7 +60,9 @@ class Forgetting:
         self.body.clear()
         if not self.named:
             with self.body:
-                kit.empty("search", "No memory has all of these words", "Nothing would be forgotten. Fewer words name more.")
+                kit.empty(
+                    "search", "No memory has all of these words", "Nothing would be forgotten. Fewer words name more."
+                )
             return
         with self.body:
             self._ways()
@@ -73,8 +80,17 @@ class Forgetting:
     def _ways(self) -> None:
         """Two ways to go, as two large choices."""
         told = {
-            "forget": ("eye", "Forget", "Never recalled again. The text stays in the file; “as known on” an earlier day still shows it."),
-            "erase": ("erase", "Erase for good", "Every version, and whatever cites it, leaves the indexes and the bytes of the file. Nobody can bring it back."),
+            "forget": (
+                "eye",
+                "Forget",
+                "Never recalled again. The text stays in the file; “as known on” an earlier day still shows it.",
+            ),
+            "erase": (
+                "erase",
+                "Erase for good",
+                "Every version, and whatever cites it, leaves the indexes and the bytes of the file. Nobody can "
+                "bring it back.",
+            ),
         }
 
         ways = [
@@ -101,7 +117,7 @@ class Forgetting:
     async def look(self, what: str | Sequence[str], *, erase: bool) -> Preview:
         """What would go. Changes nothing."""
         who, service, space = self.visit.who(), self.visit.service, self.visit.space
-        found = await asyncio.to_thread(service.forget, who, space, what, erase=erase, preview=True)
+        found = await run_in_threadpool(service.forget, who, space, what, erase=erase, preview=True)
         assert isinstance(found, Preview)
         return found
 
@@ -131,13 +147,23 @@ class Forgetting:
             self.list,
             tag("h2", f"Named ({len(self.chosen()):,})"),
             tag("ul", rows, class_="goings"),
-            tag("p", f"and {words.count(more, 'more memory', 'more memories')}, all of them chosen", class_="small muted") if more > 0 else None,
+            tag(
+                "p",
+                f"and {words.count(more, 'more memory', 'more memories')}, all of them chosen",
+                class_="small muted",
+            )
+            if more > 0
+            else None,
             _with("Other versions of them", versions, self.visit),
             _with("Derived from them, so it goes too", list(preview.derived), self.visit),
         )
         count = len(preview)
         kit.fill(self.sum, f"{words.count(count, 'memory', 'memories')} would go" + (" for good" if self.erase else ""))
-        kit.fill(self.do, icon("erase" if self.erase else "forget", 18), tag("span", f"{'Erase' if self.erase else 'Forget'} {count:,}"))
+        kit.fill(
+            self.do,
+            icon("erase" if self.erase else "forget", 18),
+            tag("span", f"{'Erase' if self.erase else 'Forget'} {count:,}"),
+        )
         kit.enable(self.do, count > 0)
 
     def _choice(self, record: Record) -> Markup:
@@ -157,10 +183,18 @@ class Forgetting:
         noun = words.count(count, "memory", "memories")
         with self.visit.client, kit.dialog(f"{'Erase' if erase else 'Forget'} {noun}?") as asked:
             if erase:
-                kit.show(kit.notice("This cannot be undone, not even from the file. Exports and backups that you made are not touched.", "bad"))
+                kit.show(
+                    kit.notice(
+                        "This cannot be undone, not even from the file. Exports and backups that you made stay.",
+                        "bad",
+                    )
+                )
                 typed = kit.field("Type erase to go on")
             else:
-                kit.show("They will not be recalled again. Their text stays in the file, under the days before today.", classes="muted")
+                kit.show(
+                    "They will not be recalled again. Their text stays in the file, under the days before today.",
+                    classes="muted",
+                )
             with kit.box("dialog-foot"):
                 kit.button("Keep them", kind="plain").on("click", lambda: asked.submit(False), args=[])
                 go = kit.button(f"{'Erase' if erase else 'Forget'} {noun}", kind="danger")
@@ -174,7 +208,7 @@ class Forgetting:
         if not sure or word:
             return
         who, service, space = self.visit.who(), self.visit.service, self.visit.space
-        receipt = await asyncio.to_thread(service.forget, who, space, self.chosen(), erase=erase)
+        receipt = await run_in_threadpool(service.forget, who, space, self.chosen(), erase=erase)
         assert isinstance(receipt, Receipt)
         self.receipt(receipt, erase=erase)
 
@@ -188,13 +222,25 @@ class Forgetting:
             ("When", words.stamp(done.at or self.visit.service.config.clock())),
         ]
         if erase:
-            rows.append(("On disk", "waits until another reader lets go of the old state" if done.pending else "the bytes are overwritten"))
+            rows.append(
+                (
+                    "On disk",
+                    "waits until another reader lets go of the old state"
+                    if done.pending
+                    else "the bytes are overwritten",
+                )
+            )
         self.body.clear()
         with self.body:
             kit.show(
-                tag("div", tag("span", icon("check", 22), class_="art"), tag("h2", "Done"), class_="row"),
+                tag("div", tag("span", icon("check", 22), class_="art"), tag("h2", "Done"), class_="flow"),
                 tag("dl", [(tag("dt", name), tag("dd", value)) for name, value in rows], class_="facts"),
-                tag("details", tag("summary", "Ids"), tag("code", "\n".join(done.ids[:1000]), class_="ids"), class_="small"),
+                tag(
+                    "details",
+                    tag("summary", "Ids"),
+                    tag("code", "\n".join(done.ids[:1000]), class_="ids"),
+                    class_="small",
+                ),
                 tag("p", "The audit keeps ids, times and counts, never text.", class_="small muted"),
                 name="section",
                 classes="card receipt",
@@ -206,7 +252,10 @@ def _with(title: str, records: list[Record], visit: Visit) -> Markup | None:
     """What goes without having been named."""
     if not records:
         return None
-    rows = [tag("li", pieces.text(record), pieces.meta(record, visit.url), class_="stack tight") for record in records[:LISTED]]
+    rows = [
+        tag("li", pieces.text(record), pieces.meta(record, visit.url), class_="stack tight")
+        for record in records[:LISTED]
+    ]
     return join([tag("h2", f"{title} ({len(records):,})"), tag("ul", rows, class_="goings")])
 
 

@@ -79,7 +79,10 @@ class Drawing:
             self.open(memory, focus)
             return
         derived, _ = memory.scan(Filter(kinds=[kind for kind in Kind if kind != Kind.TURN]))
-        first = sorted(derived, key=lambda record: (record.valid.end is None, record.at is not None, record.at and record.at.timestamp()))[-BEGIN:]
+        first = sorted(
+            derived,
+            key=lambda record: (record.valid.end is None, record.at is not None, record.at and record.at.timestamp()),
+        )[-BEGIN:]
         self._add(memory, first)
         for record in first:
             self._add(memory, _shown(memory.get(record.sources[:2])))
@@ -123,11 +126,16 @@ class Drawing:
                 holding[holder] = holder.partition(":")[2]
                 self.edges |= {(id, holder, "about" if holder.startswith(ABOUT) else "in"): 1.0 for id in ids}
         crowded = len(self.records) > LABELLED
-        self.nodes = {id: _node(record, self._hidden(memory, id), crowded and id != self.focus) for id, record in self.records.items()}
+        self.nodes = {
+            id: _node(record, self._hidden(memory, id), crowded and id != self.focus)
+            for id, record in self.records.items()
+        }
         for id, name in holding.items():
             look = "subject" if id.startswith(ABOUT) else "session"
             more = self._hidden(memory, id)
-            self.nodes[id] = Node(id, look, words.short(render.name(name), 22) or "?", f"{look.capitalize()} {render.name(name)}", more)
+            self.nodes[id] = Node(
+                id, look, words.short(render.name(name), 22) or "?", f"{look.capitalize()} {render.name(name)}", more
+            )
         boxes = {id: node.box for id, node in self.nodes.items()}
         self.places = layout.settle(boxes, [(a, b) for a, b, _ in self.edges], self.places)
 
@@ -165,11 +173,19 @@ def _shown(records: list[Record]) -> list[Record]:
 
 def _node(record: Record, more: int, small: bool) -> Node:
     text = render.shown(record)
-    look = f"k-{record.kind}" if str(record.kind) in ("turn", "fact", "preference", "event", "summary", "note") else "k-other"
+    look = (
+        f"k-{record.kind}"
+        if str(record.kind) in ("turn", "fact", "preference", "event", "summary", "note")
+        else "k-other"
+    )
     label = "" if small and record.kind == Kind.TURN else words.short(text, 26)
     if record.state != State.ACTIVE:
         look += " old"
-    said = f"{render.name(record.speaker)}, {words.day(record.at)}: " if record.speaker and record.kind == Kind.TURN else ""
+    said = (
+        f"{render.name(record.speaker)}, {words.day(record.at)}: "
+        if record.speaker and record.kind == Kind.TURN
+        else ""
+    )
     return Node(record.id, look, label, f"{said}{words.short(text, 220)}", more)
 
 
@@ -177,9 +193,12 @@ async def build(visit: Visit, query: Mapping[str, str]) -> None:
     drawing = Drawing()
     await visit.use(Scope.READ, lambda memory: drawing.begin(memory, query.get("id", "")))
     with kit.box("page"):
-        with kit.heading("Graph", "Facts, the turns they rest on, and what took the place of what. Open a node, or press + to see more around it."):
+        with kit.heading(
+            "Graph",
+            "Facts, the turns they rest on, and what took the place of what. Open a node, or press + to see more.",
+        ):
             if drawing.nodes:
-                kit.show(_zooming(), classes="row")
+                kit.show(_zooming(), classes="flow")
         if not drawing.nodes:
             kit.empty(
                 "graph",
@@ -189,7 +208,10 @@ async def build(visit: Visit, query: Mapping[str, str]) -> None:
             )
             return
         if drawing.focus:
-            kit.show(tag("a", icon("back", 16), "Whole graph", href=visit.url("/graph"), class_="chip"), classes="row people")
+            kit.show(
+                tag("a", icon("back", 16), "Whole graph", href=visit.url("/graph"), class_="chip"),
+                classes="flow people",
+            )
         with kit.box("card board", data_board="1", data_key=drawing.focus or "all"):
             board = kit.show(picture(drawing, visit))
         told = kit.show(legend(drawing))
@@ -240,8 +262,17 @@ def picture(drawing: Drawing, visit: Visit) -> Markup:
 
 
 def _arrow(id: str, look: str) -> Markup:
-    return tag("marker", tag("path", d="M0 0L8 4L0 8z", class_=f"arrow {look}".strip()), id=id, viewBox="0 0 8 8", refX=7, refY=4,
-               markerWidth=7, markerHeight=7, orient="auto-start-reverse")  # fmt: skip
+    return tag(
+        "marker",
+        tag("path", d="M0 0L8 4L0 8z", class_=f"arrow {look}".strip()),
+        id=id,
+        viewBox="0 0 8 8",
+        refX=7,
+        refY=4,
+        markerWidth=7,
+        markerHeight=7,
+        orient="auto-start-reverse",
+    )
 
 
 def _edge(drawing: Drawing, source: str, target: str, kind: str) -> Markup:
@@ -250,7 +281,13 @@ def _edge(drawing: Drawing, source: str, target: str, kind: str) -> Markup:
     strong = kind == "supersedes"
     look = "supersedes" if strong else "cites" if kind == "cites" else "holds" if kind in ("about", "in") else "other"
     head = None if look == "holds" else f"url(#{'arrow-strong' if strong else 'arrow'})"
-    return tag("path", tag("title", _LINKS.get(kind, kind)), d=f"M{x1:.1f} {y1:.1f}L{x2:.1f} {y2:.1f}", class_=f"edge {look}", marker_end=head)
+    return tag(
+        "path",
+        tag("title", _LINKS.get(kind, kind)),
+        d=f"M{x1:.1f} {y1:.1f}L{x2:.1f} {y2:.1f}",
+        class_=f"edge {look}",
+        marker_end=head,
+    )
 
 
 def _border(start: layout.Point, end: layout.Point, node: Node) -> layout.Point:
@@ -276,14 +313,32 @@ def _drawn(node: Node, drawing: Drawing, visit: Visit) -> Markup:
     if node.label:
         shape = join(
             [
-                tag("rect", x=-width / 2, y=-height / 2, width=width, height=height, rx=height / 2 if node.look == "subject" else 10),
+                tag(
+                    "rect",
+                    x=-width / 2,
+                    y=-height / 2,
+                    width=width,
+                    height=height,
+                    rx=height / 2 if node.look == "subject" else 10,
+                ),
                 None if holder else tag("circle", cx=-width / 2 + 17, cy=0, r=4),
-                tag("text", node.label, x=0 if holder else -width / 2 + 29, y=5, text_anchor="middle" if holder else "start"),
+                tag(
+                    "text",
+                    node.label,
+                    x=0 if holder else -width / 2 + 29,
+                    y=5,
+                    text_anchor="middle" if holder else "start",
+                ),
             ]
         )
         edge = width / 2
     else:
-        shape = join([tag("circle", r=8, class_="dot-node"), tag("text", words.short(node.told, 40), x=0, y=-16, text_anchor="middle", class_="aside")])
+        shape = join(
+            [
+                tag("circle", r=8, class_="dot-node"),
+                tag("text", words.short(node.told, 40), x=0, y=-16, text_anchor="middle", class_="aside"),
+            ]
+        )
         edge = 10.0
     more = (
         tag(
@@ -313,13 +368,18 @@ def _drawn(node: Node, drawing: Drawing, visit: Visit) -> Markup:
 
 def legend(drawing: Drawing) -> Markup:
     """What is drawn, in words."""
-    kinds = dict.fromkeys(record.kind for record in sorted(drawing.records.values(), key=lambda record: str(record.kind)))
+    kinds = dict.fromkeys(
+        record.kind for record in sorted(drawing.records.values(), key=lambda record: str(record.kind))
+    )
     links = dict.fromkeys(kind for _, _, kind in drawing.edges)
     look = {"cites": "cites", "supersedes": "supersedes", "about": "holds", "in": "holds"}
     return tag(
         "div",
         [pieces.kind(kind) for kind in kinds],
-        [tag("span", tag("i", class_=f"stroke {look.get(kind, 'other')}"), _LINKS.get(kind, kind.replace("_", " "))) for kind in links],
+        [
+            tag("span", tag("i", class_=f"stroke {look.get(kind, 'other')}"), _LINKS.get(kind, kind.replace("_", " ")))
+            for kind in links
+        ],
         tag("span", words.count(len(drawing.nodes), "node"), class_="num"),
         class_="meta graph-legend",
     )

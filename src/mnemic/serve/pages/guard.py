@@ -10,15 +10,20 @@ from collections.abc import Callable
 from typing import Any
 from urllib.parse import parse_qs
 
+import nicegui
 from nicegui import Client, core
-from socketio.exceptions import ConnectionRefusedError as Refused
+from socketio.exceptions import ConnectionRefusedError as Refused  # type: ignore[import-untyped]
+from starlette.datastructures import MutableHeaders
 from starlette.responses import Response
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from mnemic.serve.service import Service
 from mnemic.serve.tokens import Principal
 
 UPLOADS = "/_nicegui/client/"
+FILES = f"/_nicegui/{nicegui.__version__}/"
+KEPT = "public, max-age=31536000, immutable"
+"""For files whose address holds their version."""
 
 
 class Guard:
@@ -34,7 +39,14 @@ class Guard:
         if path.startswith(UPLOADS) and not same(path[len(UPLOADS) :].partition("/")[0], _principal(scope)):
             await Response(status_code=404)(scope, receive, send)
             return
-        await self.app(scope, receive, send)
+        scope.pop("endpoint", None)  # NiceGUI shows a page for what is not found only if nobody else claims the address
+
+        async def cached(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                MutableHeaders(scope=message)["Cache-Control"] = KEPT
+            await send(message)
+
+        await self.app(scope, receive, cached if path.startswith(FILES) else send)
 
 
 def watch_sockets() -> None:
@@ -73,7 +85,9 @@ def _guarded(name: str, handler: Callable[..., Any]) -> Callable[..., Any]:
 
     async def message(sid: str, told: Any) -> Any:
         environ = core.sio.get_environ(sid) or {}
-        if not isinstance(told, dict) or not same(str(told.get("client_id")), _principal(environ.get("asgi.scope", {}))):
+        if not isinstance(told, dict) or not same(
+            str(told.get("client_id")), _principal(environ.get("asgi.scope", {}))
+        ):
             return False
         return await _result(handler(sid, told))
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Mapping
 from typing import Any
+
+from starlette.concurrency import run_in_threadpool
 
 from mnemic.serve.pages import kit, words
 from mnemic.serve.pages.markup import Markup, tag
@@ -24,7 +25,7 @@ async def build(visit: Visit, query: Mapping[str, str]) -> None:
 
                 async def reflect() -> None:
                     who = visit.who()
-                    await asyncio.to_thread(visit.service.jobs.start_reflect, visit.space, by=who)
+                    await run_in_threadpool(visit.service.jobs.start_reflect, visit.space, by=who)
                     progress.look()
 
                 kit.button("Reflect", visit.doing(reflect), kind="primary", symbol="spark")
@@ -33,19 +34,39 @@ async def build(visit: Visit, query: Mapping[str, str]) -> None:
             with kit.box("stack"):
                 with kit.box("card", "section"):
                     kit.show("Jobs", name="h2")
-                    progress = Progress(visit, nothing="Nothing ran in the last day. Imports, exports and reflecting appear here.")
+                    progress = Progress(
+                        visit, nothing="Nothing ran in the last day. Imports, exports and reflecting appear here."
+                    )
                 if waiting := [job for job in stats["jobs"] if job["error"]]:
-                    kit.show([kit.notice(f"{job['kind']} failed {words.count(job['attempts'], 'time')}: {job['error']}", "bad") for job in waiting], classes="stack")
+                    kit.show(
+                        [
+                            kit.notice(
+                                f"{job['kind']} failed {words.count(job['attempts'], 'time')}: {job['error']}", "bad"
+                            )
+                            for job in waiting
+                        ],
+                        classes="stack",
+                    )
             with kit.box("stack"):
                 kinds = kit.show(_kinds(stats["kinds"]), name="section", classes="card")
                 kit.show(tag("h2", "Made with"), _made(stats, visit), name="section", classes="card")
                 with kit.box("card stack tight", "section"):
-                    kit.show(tag("h2", "File"), tag("p", "Every table is held against the others, and every page of the file is read.", class_="small muted"))
+                    kit.show(
+                        tag("h2", "File"),
+                        tag(
+                            "p",
+                            "Every table is held against the others, and every page of the file is read.",
+                            class_="small muted",
+                        ),
+                    )
                     verdict = kit.show()
 
                     async def check() -> None:
                         wrong = await visit.use(Scope.READ, lambda memory: memory.space.check())
-                        kit.fill(verdict, kit.notice(wrong, "bad") if wrong else kit.notice("The file is sound.", "good", "check"))
+                        kit.fill(
+                            verdict,
+                            kit.notice(wrong, "bad") if wrong else kit.notice("The file is sound.", "good", "check"),
+                        )
 
                     kit.button("Check the file", visit.doing(check), kind="small", symbol="health")
 
@@ -95,12 +116,24 @@ def _kinds(kinds: Mapping[str, int]) -> Markup:
         tag(
             "li",
             tag("span", kind.capitalize(), class_=f"kind k-{kind if kind in _KNOWN else 'other'}"),
-            tag("span", tag("i", style=f"width:{max(100 * count / most, 1.5):.1f}%", class_=f"k-{kind if kind in _KNOWN else 'other'}"), class_="share"),
+            tag(
+                "span",
+                tag(
+                    "i",
+                    style=f"width:{max(100 * count / most, 1.5):.1f}%",
+                    class_=f"k-{kind if kind in _KNOWN else 'other'}",
+                ),
+                class_="share",
+            ),
             tag("span", f"{count:,}", class_="num"),
         )
         for kind, count in sorted(kinds.items(), key=lambda item: (-item[1], item[0]))
     ]
-    return tag("div", tag("h2", "Memories"), tag("ul", rows, class_="shares") if rows else tag("p", "None yet.", class_="small muted"))
+    return tag(
+        "div",
+        tag("h2", "Memories"),
+        tag("ul", rows, class_="shares") if rows else tag("p", "None yet.", class_="small muted"),
+    )
 
 
 def _made(stats: Mapping[str, Any], visit: Visit) -> Markup:
@@ -111,6 +144,14 @@ def _made(stats: Mapping[str, Any], visit: Visit) -> Markup:
         ("Language model", language.name if language is not None else "none: answers quote the memory"),
         ("Writes", f"{stats['seq']:,}"),
     ]
-    pending = kit.notice("An erasure waits for a reader to let go of the old state.", "warn") if stats["erasure_pending"] else None
-    return tag("div", tag("dl", [(tag("dt", name), tag("dd", value)) for name, value in rows], class_="facts"), pending, class_="stack")
-
+    pending = (
+        kit.notice("An erasure waits for a reader to let go of the old state.", "warn")
+        if stats["erasure_pending"]
+        else None
+    )
+    return tag(
+        "div",
+        tag("dl", [(tag("dt", name), tag("dd", value)) for name, value in rows], class_="facts"),
+        pending,
+        class_="stack",
+    )

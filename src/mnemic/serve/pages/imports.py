@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -13,6 +12,7 @@ from tempfile import TemporaryDirectory
 
 from nicegui import ui
 from nicegui.events import UploadEventArguments
+from starlette.concurrency import run_in_threadpool
 
 from mnemic.errors import InputError, MnemicError
 from mnemic.serve.jobs import EXPORT, JobKind
@@ -31,6 +31,7 @@ from mnemic.text.store.transfer import read_export
 SAMPLE = 3
 """Turns of a file that are shown before it is imported."""
 LOOK = 1 << 16
+_READS = "Reads ChatGPT, Claude, WhatsApp, Telegram, Discord, IRC, mail, Markdown, JSON lines and exports of Mnemic"
 # The button is what a keyboard reaches; the browser's own field of files lies over everything for the mouse.
 _DROP = """
 <div class="drop-in">
@@ -84,7 +85,10 @@ def _is_export(path: Path) -> bool:
 async def build(visit: Visit, query: Mapping[str, str]) -> None:
     writes, reads = visit.may(Scope.WRITE), visit.may(Scope.READ)
     with kit.box("page narrow"):
-        kit.head("Import and export", "Bring conversations in from where they are, and take everything out whenever you like.")
+        kit.head(
+            "Import and export",
+            "Bring conversations in from where they are, and take everything out whenever you like.",
+        )
         if writes:
             _importing(visit)
         if reads:
@@ -94,7 +98,10 @@ async def build(visit: Visit, query: Mapping[str, str]) -> None:
 async def welcome(visit: Visit, query: Mapping[str, str]) -> None:
     """What is shown of a space that is not there yet."""
     with kit.box("page narrow"):
-        kit.head("Nothing is remembered yet", f"The space {visit.space!r} begins with the first thing that is said in it. Import what you have, or look around first.")
+        kit.head(
+            "Nothing is remembered yet",
+            f"The space {visit.space!r} begins with the first thing said in it. Import what you have, or look around.",
+        )
 
         def done() -> None:
             ui.navigate.to(visit.url("/chat"))
@@ -102,7 +109,11 @@ async def welcome(visit: Visit, query: Mapping[str, str]) -> None:
         with kit.box("card demo"):
             kit.show(
                 tag("h2", "A conversation to try things on"),
-                tag("p", "Two friends, eight months, 469 messages: about flats, jobs, a cat and a trip to a lake.", class_="muted"),
+                tag(
+                    "p",
+                    "Two friends, eight months, 469 messages: about flats, jobs, a cat and a trip to a lake.",
+                    class_="muted",
+                ),
             )
 
             async def load() -> None:
@@ -111,7 +122,17 @@ async def welcome(visit: Visit, query: Mapping[str, str]) -> None:
 
             kit.button("Load the demo", visit.doing(load), kind="primary", symbol="spark")
         progress = _importing(visit)
-        kit.show(tag("p", "Loaded? ", tag("a", "Talk to it", href=visit.url("/chat")), " or ", tag("a", "search it", href=visit.url("/search")), "."), classes="muted")
+        kit.show(
+            tag(
+                "p",
+                "Loaded? ",
+                tag("a", "Talk to it", href=visit.url("/chat")),
+                " or ",
+                tag("a", "search it", href=visit.url("/search")),
+                ".",
+            ),
+            classes="muted",
+        )
 
 
 async def _demo(visit: Visit) -> None:
@@ -125,7 +146,7 @@ async def _demo(visit: Visit) -> None:
             shutil.copyfile(source, copy)
             service.jobs.start_import(space, copy, "jsonl", by=who)
 
-    await asyncio.to_thread(start)
+    await run_in_threadpool(start)
 
 
 def _importing(visit: Visit) -> Progress:
@@ -133,28 +154,32 @@ def _importing(visit: Visit) -> Progress:
     limit = visit.service.config.limits.upload
     with kit.box("card importing", "section"):
         place = (
-            ui.upload(multiple=True, auto_upload=True, max_file_size=limit, on_rejected=lambda: visit.tell(f"A file may have at most {words.size(limit)}."))
+            ui.upload(
+                multiple=True,
+                auto_upload=True,
+                max_file_size=limit,
+                on_rejected=lambda: visit.tell(f"A file may have at most {words.size(limit)}."),
+            )
             .classes("drop")
             .props("flat hide-upload-btn no-thumbnails")
         )
         place.add_slot("header", _DROP.replace("__ICON__", str(icon("import", 28))))
         place.add_slot("list", "<span></span>")
         kit.show(
-            tag("p", "Reads ", ", ".join(("ChatGPT, Claude", "WhatsApp", "Telegram", "Discord", "IRC", "mail", "Markdown", "JSON lines")),
-                f" and exports of Mnemic, up to {words.size(limit)}. The format is found by looking into the file."),
+            f"{_READS}, up to {words.size(limit)}. The format is found by looking into the file.",
             classes="small muted center",
-        )  # fmt: skip
+        )
         waiting = ui.element("div").classes("arrived")
         progress = Progress(visit, [JobKind.IMPORT])
 
     async def take(event: UploadEventArguments) -> None:
         who = visit.who()
         who.need(visit.space, Scope.WRITE)
-        held = await asyncio.to_thread(visit.service.jobs.scratch)
+        held = await run_in_threadpool(visit.service.jobs.scratch)
         path = Path(held.name) / safe_name(event.file.name)
         await event.file.save(path)
         found = Arrived(path, held, path.stat().st_size)
-        await asyncio.to_thread(found.look)
+        await run_in_threadpool(found.look)
         place.reset()
         with waiting:
             _waiting(found, visit, progress)
@@ -173,18 +198,29 @@ def safe_name(name: str) -> str:
 
 def _waiting(found: Arrived, visit: Visit, progress: Progress) -> None:
     """One file: what it seems to be, how it begins, and what to do with it."""
-    formats = {name: each.description for name, each in FORMATS.items()} | {EXPORT: "Export of Mnemic, into an empty space"}
+    formats = {name: each.description for name, each in FORMATS.items()} | {
+        EXPORT: "Export of Mnemic, into an empty space"
+    }
     with kit.box("arrival") as row:
         kit.show(
             tag("span", icon("file", 20), class_="list-icon"),
-            tag("span", tag("b", found.path.name, class_="name"), tag("span", words.size(found.size), class_="small muted"), class_="arrival-name"),
-            classes="row",
+            tag(
+                "span",
+                tag("b", found.path.name, class_="name"),
+                tag("span", words.size(found.size), class_="small muted"),
+                class_="arrival-name",
+            ),
+            classes="flow",
         )
         sample = kit.show()
 
         def shown() -> None:
             begin = [
-                tag("li", tag("b", f"{render.name(turn.speaker)}: ") if turn.speaker else None, words.short(_masked(turn), 140))
+                tag(
+                    "li",
+                    tag("b", f"{render.name(turn.speaker)}: ") if turn.speaker else None,
+                    words.short(_masked(turn), 140),
+                )
                 for turn in found.sample
             ]
             about = f"About {words.count(found.turns, 'turn')}, beginning with" if found.turns else "Begins with"
@@ -193,21 +229,29 @@ def _waiting(found: Arrived, visit: Visit, progress: Progress) -> None:
                 kit.notice(found.wrong, "bad") if found.wrong else None,
                 tag("p", about, class_="small muted") if begin else None,
                 tag("ul", begin, class_="sample") if begin else None,
-                tag("p", "Everything that was exported, restored into this space, which must be empty.", class_="small muted") if found.format == EXPORT else None,
+                tag(
+                    "p",
+                    "Everything that was exported, restored into this space, which must be empty.",
+                    class_="small muted",
+                )
+                if found.format == EXPORT
+                else None,
             )
             kit.enable(start, not found.wrong and found.format is not None)
 
-        with kit.box("row arrival-do"):
+        with kit.box("flow arrival-do"):
             chosen = kit.choice("Format, as it was recognised", formats, found.format)
 
             async def begin() -> None:
                 who = visit.who()
-                await asyncio.to_thread(visit.service.jobs.start_import, visit.space, found.path, found.format or "auto", by=who)
+                await run_in_threadpool(
+                    visit.service.jobs.start_import, visit.space, found.path, found.format or "auto", by=who
+                )
                 row.delete()
                 progress.look()
 
             async def drop() -> None:
-                await asyncio.to_thread(found.held.cleanup)
+                await run_in_threadpool(found.held.cleanup)
                 row.delete()
 
             start = kit.button("Import", visit.doing(begin), kind="primary", symbol="import")
@@ -215,7 +259,7 @@ def _waiting(found: Arrived, visit: Visit, progress: Progress) -> None:
     chosen.props["placeholder"] = "Choose a format"
 
     async def changed() -> None:
-        await asyncio.to_thread(found.look, chosen.value)
+        await run_in_threadpool(found.look, chosen.value)
         shown()
 
     chosen.on_value_change(visit.doing(changed))
@@ -232,19 +276,22 @@ async def _exporting(visit: Visit) -> None:
     with kit.box("card", "section"):
         kit.show(
             tag("h2", "Export"),
-            tag("p", "Every turn, fact, version and link, one JSON object a line. It can be imported into an empty space again. ",
-                "Secrets are masked for good, unless you ask for them.", class_="muted"),
+            tag(
+                "p",
+                "Every turn, fact, version and link, one JSON object a line. It can be imported into an empty space "
+                "again. Secrets are masked for good, unless you ask for them.",
+                class_="muted",
+            ),
             classes="stack tight",
-        )  # fmt: skip
-        with kit.box("row export-do"):
+        )
+        with kit.box("flow export-do"):
 
             async def begin() -> None:
                 who = visit.who()
                 plain = bool(clear.value) if clear is not None else False
-                await asyncio.to_thread(visit.service.jobs.start_export, visit.space, secrets=plain, by=who)
+                await run_in_threadpool(visit.service.jobs.start_export, visit.space, secrets=plain, by=who)
                 progress.look()
 
             kit.button("Export the space", visit.doing(begin), symbol="export")
             clear = kit.switch("with secrets in clear", False) if admin else None
         progress = Progress(visit, [JobKind.EXPORT])
-

@@ -51,7 +51,9 @@ def button(
 ) -> ui.html:
     """A button that shows that it is busy while ``work`` runs, and cannot be pressed again until then."""
     inside = [icon(symbol, 18)] if symbol else []
-    made = show(*inside, None if bare else tag("span", label), name="button", classes=f"btn {kind}", type="button", **attributes)
+    made = show(
+        *inside, None if bare else tag("span", label), name="button", classes=f"btn {kind}", type="button", **attributes
+    )
     if bare:
         made.props["aria-label"] = made.props["title"] = label
     if work is not None:
@@ -118,13 +120,19 @@ def area(label: str, *, value: str = "", rows: int = 1, **options: Any) -> ui.te
     return made
 
 
-def choice(label: str, options: Sequence[str] | dict[Any, str], value: Any, *, hidden_label: bool = False, **rest: Any) -> ui.select:
+def choice(
+    label: str, options: Sequence[str] | dict[Any, str], value: Any, *, hidden_label: bool = False, **rest: Any
+) -> ui.select:
     """One of several, or several of them."""
     with box("labelled"):
         if not hidden_label:
             show(label, name="span", classes="label", aria_hidden="true")
         given = options if isinstance(options, dict) else list(options)
-        made = ui.select(given, value=value, **rest).props("borderless dense options-dense hide-bottom-space").classes("field")
+        made = (
+            ui.select(given, value=value, **rest)
+            .props("borderless dense options-dense hide-bottom-space")
+            .classes("field")
+        )
     made.props["aria-label"] = label
     return made
 
@@ -139,7 +147,7 @@ def empty(symbol: str, title: str, told: Child, *actions: Markup) -> ui.html:
         tag("div", icon(symbol, 28), class_="art"),
         tag("h2", title),
         tag("p", told),
-        tag("div", *actions, class_="row") if actions else None,
+        tag("div", *actions, class_="flow") if actions else None,
         classes="empty",
     )
 

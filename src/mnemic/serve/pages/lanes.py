@@ -17,13 +17,15 @@ CHARACTER = 6.8
 LABEL = 30
 """Characters of a label; the whole text is in its memory."""
 TICK = 74
-_LASTING = frozenset(["likes", "dislikes", "prefers", "favourite", "allergy", "diet", "pet", "partner", "studies", "plays", "knows"])
+_LASTING = frozenset(
+    ["likes", "dislikes", "prefers", "favourite", "allergy", "diet", "pet", "partner", "studies", "plays", "knows"]
+)
 """Relations of which several values hold at once, each for a stretch of time. Others that may repeat are events."""
 
 
 @dataclass(frozen=True, slots=True)
 class Bar:
-    """A fact on the axis: a stretch, or a moment (``end`` equals ``start``). ``row`` keeps it clear of its neighbours."""
+    """A fact on the axis: a stretch, or a moment (``end`` is ``start``). ``row`` keeps it clear of its neighbours."""
 
     record: Record
     label: str
@@ -83,8 +85,8 @@ def subjects(records: Iterable[Record], start: datetime, end: datetime) -> list[
         lane = lane_of(record)
         found.setdefault(subject, {}).setdefault(lane, Lane(lane)).bars.append(_bar(record, begun))
     listed = [Subject(name, [_packed(lane, start, end) for lane in lanes.values()]) for name, lanes in found.items()]
-    for subject in listed:
-        subject.lanes.sort(key=lambda lane: (all(bar.moment for bar in lane.bars), lane.bars[0].start, lane.name))
+    for each in listed:
+        each.lanes.sort(key=lambda lane: (all(bar.moment for bar in lane.bars), lane.bars[0].start, lane.name))
     return sorted(listed, key=lambda subject: (-subject.count, subject.name))
 
 
@@ -106,7 +108,13 @@ def _bar(record: Record, begun: datetime) -> Bar:
     value = str(record.fields.get("value") or record.text)
     label = f"no longer {value}" if record.fields.get("ended") else value
     moment = not lasts(record)
-    return Bar(record, label if len(label) <= LABEL else label[: LABEL - 1].rstrip() + "…", begun, begun if moment else record.valid.end, moment)
+    return Bar(
+        record,
+        label if len(label) <= LABEL else label[: LABEL - 1].rstrip() + "…",
+        begun,
+        begun if moment else record.valid.end,
+        moment,
+    )
 
 
 def _packed(lane: Lane, start: datetime, end: datetime) -> Lane:
@@ -116,7 +124,11 @@ def _packed(lane: Lane, start: datetime, end: datetime) -> Lane:
     bars = []
     for bar in sorted(lane.bars, key=lambda bar: (bar.start, bar.record.id)):
         left = (max(bar.start, start) - start).total_seconds() / whole * WIDE
-        right = left + CHARACTER * len(bar.label) + 30 if bar.moment else ((bar.end or end) - start).total_seconds() / whole * WIDE
+        right = (
+            left + CHARACTER * len(bar.label) + 30
+            if bar.moment
+            else ((bar.end or end) - start).total_seconds() / whole * WIDE
+        )
         if bar.moment and right > WIDE:  # the label stands before the moment
             left, right = left - CHARACTER * len(bar.label) - 30, left + 16
         row = next((row for row, until in enumerate(free) if until <= left + 1), len(free))

@@ -23,13 +23,17 @@ GAP = 10.0
 _GOLDEN = math.pi * (3 - math.sqrt(5))
 
 
-def settle(boxes: Mapping[str, Point], edges: Sequence[tuple[str, str]], fixed: Mapping[str, Point] | None = None) -> dict[str, Point]:
+def settle(
+    boxes: Mapping[str, Point], edges: Sequence[tuple[str, str]], fixed: Mapping[str, Point] | None = None
+) -> dict[str, Point]:
     """The middle of every box. ``boxes`` maps a node to its width and height; ``fixed`` nodes stay where they are."""
     names = list(boxes)
     if not names:
         return {}
     number = {name: place for place, name in enumerate(names)}
-    ends = np.array([(number[a], number[b]) for a, b in edges if a in number and b in number and a != b], dtype=np.int64).reshape(-1, 2)
+    ends = np.array(
+        [(number[a], number[b]) for a, b in edges if a in number and b in number and a != b], dtype=np.int64
+    ).reshape(-1, 2)
     held = np.array([fixed is not None and name in fixed for name in names])
     sizes = np.array([boxes[name] for name in names], dtype=np.float64)
     rest = 34 + 0.3 * float(sizes[:, 0].mean())  # wide boxes need long springs
@@ -39,7 +43,9 @@ def settle(boxes: Mapping[str, Point], edges: Sequence[tuple[str, str]], fixed: 
     return {name: (round(float(x), 1), round(float(y), 1)) for name, (x, y) in zip(names, at, strict=True)}
 
 
-def _start(names: Sequence[str], number: Mapping[str, int], ends: NDArray[np.int64], fixed: Mapping[str, Point], rest: float) -> Floats:
+def _start(
+    names: Sequence[str], number: Mapping[str, int], ends: NDArray[np.int64], fixed: Mapping[str, Point], rest: float
+) -> Floats:
     """A spiral; beside a neighbour that is already placed, where there is one."""
     at = np.zeros((len(names), 2))
     for place in range(len(names)):
@@ -91,11 +97,10 @@ def _part(at: Floats, boxes: Floats, held: NDArray[np.bool_]) -> None:
     for _ in range(200):
         apart = at[:, None] - at[None, :]
         over = half[:, None] + half[None, :] - np.abs(apart)
-        hit = (over > 0).all(axis=2)
-        np.fill_diagonal(hit, False)
+        hit = np.triu((over > 0).all(axis=2), 1)
         if not hit.any():
             return
-        for a, b in np.argwhere(np.triu(hit)).tolist():
+        for a, b in np.argwhere(hit).tolist():
             dx, dy = (half[a] + half[b] - np.abs(at[a] - at[b])).tolist()
             share = movable[a] + movable[b]
             if dx <= 0 or dy <= 0 or not share:

@@ -7,6 +7,7 @@ from typing import Annotated
 from fastapi import APIRouter, Form, Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 
+from mnemic.serve import problems
 from mnemic.serve.logins import COOKIE, IDLE
 from mnemic.serve.pages import assets
 from mnemic.serve.pages.icons import icon, logo
@@ -49,6 +50,18 @@ def leave(request: Request) -> Response:
     return response
 
 
+async def missing(request: Request, error: Exception) -> Response:
+    """The page for an address that nobody answers for."""
+    if "text/html" not in request.headers.get("accept", ""):
+        return problems.problem(404, "there is nothing at this address", error="NotFoundError")
+    told = (
+        tag("h1", "Nothing is here"),
+        tag("p", "This address leads to no page.", class_="muted"),
+        tag("p", tag("a", "Back to the start", href="/", class_="btn primary")),
+    )
+    return _page("Not found", tag("main", tag("div", logo(44), class_="login-mark"), *told, class_="login"), 404)
+
+
 def inside(next: str) -> str:
     """``next`` if it is an address of this server, else the start: nobody is sent elsewhere by a link."""
     ours = next.startswith("/") and not next.startswith(("//", "/\\", "/login", "/logout")) and next.isprintable()
@@ -71,7 +84,9 @@ def _let_in(request: Request, principal: Principal, next: str) -> Response:
 
 def _form(next: str, wrong: str = "", status: int = 200) -> HTMLResponse:
     """The page. After a wrong token the field is named with what was wrong."""
-    problem = tag("p", icon("alert", 18), tag("span", wrong), class_="wrong", id="wrong", role="alert") if wrong else None
+    problem = (
+        tag("p", icon("alert", 18), tag("span", wrong), class_="wrong", id="wrong", role="alert") if wrong else None
+    )
     body = tag(
         "main",
         tag("div", logo(44), class_="login-mark"),
@@ -80,25 +95,46 @@ def _form(next: str, wrong: str = "", status: int = 200) -> HTMLResponse:
         tag(
             "form",
             tag("label", "Token", for_="token"),
-            tag("input", id="token", name="token", type="password", placeholder="mnk_…", autocomplete="current-password",
-                required=True, autofocus=True, spellcheck="false", aria_describedby="wrong" if wrong else None,
-                aria_invalid="true" if wrong else None),
+            tag(
+                "input",
+                id="token",
+                name="token",
+                type="password",
+                placeholder="mnk_…",
+                autocomplete="current-password",
+                required=True,
+                autofocus=True,
+                spellcheck="false",
+                aria_describedby="wrong" if wrong else None,
+                aria_invalid="true" if wrong else None,
+            ),
             problem,
             tag("input", type="hidden", name="next", value=inside(next)),
             tag("button", "Open", type="submit", class_="btn primary"),
             method="post",
             action="/login",
         ),
-        tag("p", "Make one with ", tag("code", "mnemic token create"), ", or open the link that ",
-            tag("code", "mnemic serve"), " printed.", class_="small muted"),
+        tag(
+            "p",
+            "Make one with ",
+            tag("code", "mnemic token create"),
+            ", or open the link that ",
+            tag("code", "mnemic serve"),
+            " printed.",
+            class_="small muted",
+        ),
         class_="login",
-    )  # fmt: skip
+    )
+    return _page("Log in", body, status)
+
+
+def _page(title: str, body: Markup, status: int) -> HTMLResponse:
     page = Markup("<!doctype html>") + tag(
         "html",
         tag(
             "head",
             tag("meta", charset="utf-8"),
-            tag("title", "Log in · Mnemic"),
+            tag("title", f"{title} · Mnemic"),
             tag("meta", name="viewport", content="width=device-width, initial-scale=1"),
             assets.head(fonts=True),
         ),

@@ -55,23 +55,40 @@ async def build(visit: Visit, query: Mapping[str, str]) -> None:
     seen = await visit.use(Scope.READ, lambda memory: look(memory, id))
     record = seen.record
     with kit.box("page"):
-        kit.show(tag("a", icon("back", 17), "Back", href=visit.url("/search"), class_="btn plain small", data_back=True), classes="backward")
+        kit.show(
+            tag("a", icon("back", 17), "Back", href=visit.url("/search"), class_="btn plain small", data_back=True),
+            classes="backward",
+        )
         with kit.box("columns"):
             with kit.box("stack"):
                 with kit.box("card memory", "article"):
-                    kit.show(tag("div", pieces.kind(record.kind), pieces.state(record), class_="row"),
-                             tag("h1", "Memory", class_="sr"), classes="apart")  # fmt: skip
+                    kit.show(
+                        tag("div", pieces.kind(record.kind), pieces.state(record), class_="flow"),
+                        tag("h1", "Memory", class_="sr"),
+                        classes="apart",
+                    )
                     said = kit.show(pieces.text(record), name="blockquote", classes="statement")
                     kit.show(pieces.meta(record, visit.url, link=False, named=False))
                     _actions(visit, seen, said)
                 if record.sources:
-                    kit.show(tag("h2", "Rests on"), [_quote(each, visit, turn=True) for each in seen.sources] or tag("p", "Its sources are gone.", class_="muted"),
-                             name="section", classes="card")  # fmt: skip
+                    kit.show(
+                        tag("h2", "Rests on"),
+                        [_quote(each, visit, turn=True) for each in seen.sources]
+                        or tag("p", "Its sources are gone.", class_="muted"),
+                        name="section",
+                        classes="card",
+                    )
                 if len(seen.versions) > 1:
-                    kit.show(tag("h2", "History"), history(seen.versions, record.id, visit), name="section", classes="card")
+                    kit.show(
+                        tag("h2", "History"), history(seen.versions, record.id, visit), name="section", classes="card"
+                    )
                 if seen.citing:
-                    kit.show(tag("h2", f"{words.count(len(seen.citing), 'memory', 'memories')} {'rests' if len(seen.citing) == 1 else 'rest'} on it"),
-                             [_quote(each, visit) for each in seen.citing], name="section", classes="card")  # fmt: skip
+                    kit.show(
+                        tag("h2", f"What rests on it ({len(seen.citing)})"),
+                        [_quote(each, visit) for each in seen.citing],
+                        name="section",
+                        classes="card",
+                    )
             kit.show(_about(seen, visit), classes="stack")
 
 
@@ -93,12 +110,16 @@ def _actions(visit: Visit, seen: Seen, said: ui.html) -> None:
         return
     with form:
         text = kit.area("New text", value=record.text, rows=2)
-        with kit.box("row"):
-            how = kit.choice("What happened", {"wrong": "It was wrong: it never was so", "changed": "The world changed: it was so until then"}, "wrong")
+        with kit.box("flow"):
+            how = kit.choice(
+                "What happened",
+                {"wrong": "It was wrong: it never was so", "changed": "The world changed: it was so until then"},
+                "wrong",
+            )
             with kit.box("labelled") as dated:
                 when = kit.field("Changed on", kind="date", value=visit.service.config.clock().date().isoformat())
             dated.bind_visibility_from(how, "value", value="changed")
-        with kit.box("row"):
+        with kit.box("flow"):
 
             async def save() -> None:
                 at = when.value or None if how.value == "changed" else None
@@ -121,7 +142,13 @@ def _actions(visit: Visit, seen: Seen, said: ui.html) -> None:
 
 def _quote(record: Record, visit: Visit, *, turn: bool = False) -> Markup:
     href = visit.url("/session", turn=record.id) if turn else visit.url("/memory", id=record.id)
-    return tag("div", tag("a", pieces.text(record), href=href, class_="hit-text"), pieces.meta(record, visit.url), pieces.state(record), class_="quoted")
+    return tag(
+        "div",
+        tag("a", pieces.text(record), href=href, class_="hit-text"),
+        pieces.meta(record, visit.url),
+        pieces.state(record),
+        class_="quoted",
+    )
 
 
 def history(versions: list[Record], id: str, visit: Visit) -> Markup:
@@ -139,7 +166,9 @@ def history(versions: list[Record], id: str, visit: Visit) -> Markup:
                     tag("b", f"Version {place + 1}"),
                     tag("span", f"true {words.span(version.valid)}"),
                     tag("span", f"learnt {words.stamp(version.recorded)}") if version.recorded else None,
-                    tag("span", "shown above", class_="chip good") if version.id == id else tag("a", "open", href=visit.url("/memory", id=version.id)),
+                    tag("span", "shown above", class_="chip good")
+                    if version.id == id
+                    else tag("a", "open", href=visit.url("/memory", id=version.id)),
                     class_="meta",
                 ),
                 tag("div", shown, class_="said"),
@@ -163,18 +192,43 @@ def _about(seen: Seen, visit: Visit) -> Markup:
         ("Learnt", words.stamp(record.recorded)),
     ]
     if record.speaker:
-        rows.append(("Speaker" if record.role is None else "Speaker, role", ", ".join(filter(None, (render.name(record.speaker), record.role)))))
+        rows.append(
+            (
+                "Speaker" if record.role is None else "Speaker, role",
+                ", ".join(filter(None, (render.name(record.speaker), record.role))),
+            )
+        )
     if record.session:
         rows.append(("Conversation", tag("a", render.name(record.session), href=visit.url("/session", turn=record.id))))
     for name in ("subject", "relation", "value", "certainty"):
         if name in record.fields:
-            rows.append((name.capitalize(), words.short(render.visible(str(record.fields[name])).replace("_", " "), 80)))
+            rows.append(
+                (name.capitalize(), words.short(render.visible(str(record.fields[name])).replace("_", " "), 80))
+            )
     if record.version > 1:
         rows.append(("Version", str(record.version)))
-    rows.append(("Recalled", f"{words.count(seen.used.count, 'time')}, last {words.day(seen.used.last)}" if seen.used else "not yet counted"))
-    rows += [(f"{render.name(str(key))[:24]}", words.short(render.visible(str(value)), 80)) for key, value in list(record.meta.items())[:6]
-             if key not in ("recalled", "citations")]  # fmt: skip
-    copy = tag("button", icon("copy", 16), type="button", class_="tool", title="Copy the id", aria_label="Copy the id", data_copy=record.id)
+    rows.append(
+        (
+            "Recalled",
+            f"{words.count(seen.used.count, 'time')}, last {words.day(seen.used.last)}"
+            if seen.used
+            else "not yet counted",
+        )
+    )
+    rows += [
+        (f"{render.name(str(key))[:24]}", words.short(render.visible(str(value)), 80))
+        for key, value in list(record.meta.items())[:6]
+        if key not in ("recalled", "citations")
+    ]
+    copy = tag(
+        "button",
+        icon("copy", 16),
+        type="button",
+        class_="tool",
+        title="Copy the id",
+        aria_label="Copy the id",
+        data_copy=record.id,
+    )
     return tag(
         "section",
         tag("h2", "About"),

@@ -8,7 +8,19 @@ from nicegui import app as pages_app
 from nicegui.staticfiles import CacheControlledStaticFiles
 from starlette.routing import Mount
 
-from mnemic.serve.pages import assets, chat, forgetting, graph, health, imports, login, memory, search, session, timeline
+from mnemic.serve.pages import (
+    assets,
+    chat,
+    forgetting,
+    graph,
+    health,
+    imports,
+    login,
+    memory,
+    search,
+    session,
+    timeline,
+)
 from mnemic.serve.pages.guard import Guard, watch_sockets
 from mnemic.serve.pages.shell import Page, frame
 from mnemic.serve.service import Service
@@ -53,7 +65,12 @@ def mount(app: FastAPI, service: Service) -> None:
         reconnect_timeout=PATIENCE,
         show_welcome_message=False,
     )
+    # What NiceGUI adds beside compression needs every request in a task of its own, and is not needed here.
+    pages_app.user_middleware[:] = [
+        each for each in pages_app.user_middleware if getattr(each.cls, "__name__", "") == "GZipMiddleware"
+    ]
     watch_sockets()
+    pages_app.exception_handlers[404] = login.missing
     mounted = app.router.routes[-1]
     assert isinstance(mounted, Mount)
     mounted.app = Guard(mounted.app, service)

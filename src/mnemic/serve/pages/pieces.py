@@ -58,7 +58,10 @@ def quoted(body: str, terms: Collection[str] = ()) -> Markup:
     body = render.visible(body)
     at = 0
     for secret in _SECRET.finditer(body):
-        parts += [_marked(body[at : secret.start()], terms), tag("span", secret[1], class_="secret", title="A secret, masked")]
+        parts += [
+            _marked(body[at : secret.start()], terms),
+            tag("span", secret[1], class_="secret", title="A secret, masked"),
+        ]
         at = secret.end()
     return join([*parts, _marked(body[at:], terms)])
 
@@ -102,7 +105,12 @@ def stack(parts: Mapping[str, float], most: float) -> Markup:
     return tag(
         "div",
         [
-            tag("i", class_=f"part g-{group}", style=f"width:{100 * value / whole:.2f}%", title=f"{GROUPS[group]} {value:.2f}")
+            tag(
+                "i",
+                class_=f"part g-{group}",
+                style=f"width:{100 * value / whole:.2f}%",
+                title=f"{GROUPS[group]} {value:.2f}",
+            )
             for group, value in sums.items()
         ],
         class_="parts",
@@ -121,14 +129,17 @@ def parts(of: Mapping[str, float]) -> Markup:
             tag("span", leg.name, class_="leg-name"),
             tag(
                 "span",
-                tag("i", class_=f"part g-{leg.group}{' against' if leg.value < 0 else ''}",
-                    style=f"width:{100 * abs(leg.value) / most:.1f}%"),
+                tag(
+                    "i",
+                    class_=f"part g-{leg.group}{' against' if leg.value < 0 else ''}",
+                    style=f"width:{100 * abs(leg.value) / most:.1f}%",
+                ),
                 class_="leg-bar",
             ),
             tag("span", f"{leg.value:+.2f}", class_="num"),
         )
         for leg in found
-    ]  # fmt: skip
+    ]
     return tag("ul", rows, class_="legs")
 
 
@@ -186,7 +197,11 @@ def laps(trace: Mapping[str, Any]) -> Markup:
             tag(
                 "li",
                 tag("span", name),
-                tag("span", tag("i", style=f"left:{100 * begun / whole:.2f}%;width:{max(100 * took / whole, 1):.2f}%"), class_="lap-bar"),
+                tag(
+                    "span",
+                    tag("i", style=f"left:{100 * begun / whole:.2f}%;width:{max(100 * took / whole, 1):.2f}%"),
+                    class_="lap-bar",
+                ),
                 tag("span", f"{took:.1f} ms", class_="num"),
             )
         )

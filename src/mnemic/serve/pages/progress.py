@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Collection
 from typing import Any
 
 from nicegui import ui
 from nicegui.events import GenericEventArguments
+from starlette.concurrency import run_in_threadpool
 
 from mnemic.errors import MnemicError
 from mnemic.serve.jobs import JobInfo, JobKind, JobState
@@ -58,14 +58,20 @@ class Progress:
             self.visit.tell(error)
             return
         jobs = [job for job in reversed(found) if not self.kinds or job.kind in self.kinds][:SHOWN]
-        markup = join(_row(job, self.visit) for job in jobs) if jobs else tag("p", self.nothing, class_="small muted") if self.nothing else Markup()
+        markup = (
+            join(_row(job, self.visit) for job in jobs)
+            if jobs
+            else tag("p", self.nothing, class_="small muted")
+            if self.nothing
+            else Markup()
+        )
         if markup != self.shown:
             self.shown = markup
             kit.fill(self.list, markup)
 
     async def _stop(self, event: GenericEventArguments) -> None:
         who, id = self.visit.who(), str(event.args)
-        await asyncio.to_thread(self.visit.service.jobs.cancel, id, by=who)
+        await run_in_threadpool(self.visit.service.jobs.cancel, id, by=who)
         self.look()
 
 
@@ -89,7 +95,14 @@ def _row(job: JobInfo, visit: Visit) -> Markup:
     file = None
     if done and job.kind == JobKind.EXPORT:
         name = f"{visit.space}.jsonl"
-        file = tag("a", icon("export", 16), f"Download, {words.size(int(job.result.get('bytes', 0)))}", href=f"/api/jobs/{job.id}/result", download=name, class_="btn small primary")
+        file = tag(
+            "a",
+            icon("export", 16),
+            f"Download, {words.size(int(job.result.get('bytes', 0)))}",
+            href=f"/api/jobs/{job.id}/result",
+            download=name,
+            class_="btn small primary",
+        )
     stop = tag(
         "button",
         icon("close", 17),

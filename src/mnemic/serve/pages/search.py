@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, fields
 
 from nicegui import ui
 
@@ -36,7 +36,6 @@ class Asked:
     valid_at: str = ""
     as_of: str = ""
     k: str = "10"
-    extra: dict[str, str] = field(default_factory=dict)
 
     @classmethod
     def of(cls, query: Mapping[str, str]) -> Asked:
@@ -63,7 +62,7 @@ class Asked:
         )
 
 
-NAMES = tuple(each.name for each in fields(Asked) if each.name != "extra")
+NAMES = tuple(each.name for each in fields(Asked))
 
 
 async def build(visit: Visit, query: Mapping[str, str]) -> None:
@@ -73,7 +72,12 @@ async def build(visit: Visit, query: Mapping[str, str]) -> None:
         kit.head("Search")
         with kit.box("search-bar", data_search="1"):
             kit.show(icon("search", 22), classes="search-icon")
-            line = kit.field("Search the memory", value=asked.q, hidden_label=True, placeholder="Ask anything that may have been said …")
+            line = kit.field(
+                "Search the memory",
+                value=asked.q,
+                hidden_label=True,
+                placeholder="Ask anything that may have been said …",
+            )
             line.props["type"] = "search"
             line.props["autofocus"] = True
         with kit.box("filters-toggle"):
@@ -81,15 +85,25 @@ async def build(visit: Visit, query: Mapping[str, str]) -> None:
             cleaner = kit.show("Clear", name="button", classes="chip outline", type="button")
         with kit.box("filters") as drawer:
             chosen = {
-                "speaker": kit.choice("Speaker", {"": "Anybody"} | {name: name for name in speakers}, asked.speaker if asked.speaker in speakers else ""),
-                "kind": kit.choice("Kind", {"": "Turns and the fact that answers"} | {kind: kind.capitalize() for kind in kinds}, asked.kind if asked.kind in kinds else ""),
+                "speaker": kit.choice(
+                    "Speaker",
+                    {"": "Anybody"} | {name: name for name in speakers},
+                    asked.speaker if asked.speaker in speakers else "",
+                ),
+                "kind": kit.choice(
+                    "Kind",
+                    {"": "Turns and the fact that answers"} | {kind: kind.capitalize() for kind in kinds},
+                    asked.kind if asked.kind in kinds else "",
+                ),
                 "session": kit.field("Conversation", value=asked.session, placeholder="Any"),
                 "since": kit.field("Said since", value=asked.since, kind="date"),
                 "until": kit.field("Said before", value=asked.until, kind="date"),
                 "valid_at": kit.field("True on", value=asked.valid_at, kind="date"),
                 "as_of": kit.field("As known on", value=asked.as_of, kind="date"),
-                "k": kit.choice("Hits", {str(n): str(n) for n in SHOWN}, asked.k if asked.k in map(str, SHOWN) else "10"),
-            }  # fmt: skip
+                "k": kit.choice(
+                    "Hits", {str(n): str(n) for n in SHOWN}, asked.k if asked.k in map(str, SHOWN) else "10"
+                ),
+            }
         drawer.set_visibility(bool(asked.filters))
         with kit.box("columns results"):
             found = kit.show(classes="stack", aria_live="polite")
@@ -157,11 +171,20 @@ def hit_card(hit: Hit, visit: Visit, terms: set[str], most: float) -> Markup:
     """A hit with its score: the parts in a bar, each by name on demand."""
     record = hit.record
     if set(hit.legs) - {"fact"}:
-        bar = tag("summary", pieces.stack(hit.legs, most), tag("span", f"{hit.score:.2f}", class_="num", title="Score"), icon("down", 16),
-                  title="Parts of the score")  # fmt: skip
+        bar = tag(
+            "summary",
+            pieces.stack(hit.legs, most),
+            tag("span", f"{hit.score:.2f}", class_="num", title="Score"),
+            icon("down", 16),
+            title="Parts of the score",
+        )
         score = tag("details", bar, pieces.parts(hit.legs), class_="why")
     else:
-        told = "Answers the question itself, so it stands before the turn it was read from." if hit.legs else "What the fact above was read from."
+        told = (
+            "Answers the question itself, so it stands before the turn it was read from."
+            if hit.legs
+            else "What the fact above was read from."
+        )
         score = tag("p", told, class_="small muted")
     return tag(
         "li",
@@ -180,7 +203,9 @@ def beside(recall: Recall) -> Markup:
     """What can be said about the search as a whole."""
     trace = recall.trace
     groups = {group for hit in recall.hits if set(hit.legs) - {"fact"} for group in totals(hit.legs)}
-    about: list[tuple[str, str]] = [("Looked at", words.count(int(trace["candidates"]), "candidate"))] if "candidates" in trace else []
+    about: list[tuple[str, str]] = (
+        [("Looked at", words.count(int(trace["candidates"]), "candidate"))] if "candidates" in trace else []
+    )
     if "exact" in trace:
         about.append(("Scoring", "every memory" if trace["exact"] else "the best of each leg"))
     about += [("System", str(trace.get("system", "unknown")))]
@@ -195,7 +220,12 @@ def beside(recall: Recall) -> Markup:
             tag("section", tag("h2", "Score"), pieces.legend(groups), class_="card") if groups else None,
             tag(
                 "section",
-                tag("div", tag("h2", "Trace"), tag("b", f"{trace['ms']:.1f} ms", class_="num") if "ms" in trace else None, class_="card-head"),
+                tag(
+                    "div",
+                    tag("h2", "Trace"),
+                    tag("b", f"{trace['ms']:.1f} ms", class_="num") if "ms" in trace else None,
+                    class_="card-head",
+                ),
                 pieces.laps(trace) if trace.get("laps") else None,
                 tag("dl", [(tag("dt", name), tag("dd", value)) for name, value in about], class_="facts small"),
                 class_="card",

@@ -11,7 +11,7 @@ from nicegui import ui
 
 from mnemic.errors import NotFoundError
 from mnemic.serve.pages import kit, pieces, words
-from mnemic.serve.pages.chat import PREFIX
+from mnemic.serve.pages.exchange import PREFIX
 from mnemic.serve.pages.icons import icon
 from mnemic.serve.pages.markup import Markup, tag
 from mnemic.serve.pages.visit import Visit
@@ -47,14 +47,31 @@ async def listing(visit: Visit, query: Mapping[str, str]) -> None:
     with kit.box("page narrow"):
         kit.head("Conversations", f"{words.count(count, 'conversation')}, the latest first." if count else None)
         if not count:
-            kit.empty("sessions", "No conversation yet", "What is said in a chat, or imported from a file, appears here.",
-                      kit.link("Import a file", visit.url("/import"), kind="primary", symbol="import"))  # fmt: skip
+            kit.empty(
+                "sessions",
+                "No conversation yet",
+                "What is said in a chat, or imported from a file, appears here.",
+                kit.link("Import a file", visit.url("/import"), kind="primary", symbol="import"),
+            )
             return
         kit.show([_row(each, visit) for each in found], name="ol", classes="list")
-        before = tag("a", icon("back", 17), "Later", href=visit.url("/sessions", page=page - 1), class_="btn small") if page > 1 else tag("span")
-        after = tag("a", "Earlier", icon("arrow", 17), href=visit.url("/sessions", page=page + 1), class_="btn small") if page * PAGE < count else None
+        before = (
+            tag("a", icon("back", 17), "Later", href=visit.url("/sessions", page=page - 1), class_="btn small")
+            if page > 1
+            else tag("span")
+        )
+        after = (
+            tag("a", "Earlier", icon("arrow", 17), href=visit.url("/sessions", page=page + 1), class_="btn small")
+            if page * PAGE < count
+            else None
+        )
         if page > 1 or after:
-            kit.show(before, tag("span", f"Page {page} of {-(-count // PAGE)}", class_="small muted"), after, classes="apart pager")
+            kit.show(
+                before,
+                tag("span", f"Page {page} of {-(-count // PAGE)}", class_="small muted"),
+                after,
+                classes="apart pager",
+            )
 
 
 def _listed(memory: Memory, page: int) -> tuple[list[Listed], int]:
@@ -79,7 +96,12 @@ def _row(each: Listed, visit: Visit) -> Markup:
             tag(
                 "span",
                 tag("span", words.weekday(first.at if first else each.at), class_="list-title"),
-                tag("span", speaker, words.short(render.shown(first), 120) if first else "Nothing is left of it.", class_="list-text"),
+                tag(
+                    "span",
+                    speaker,
+                    words.short(render.shown(first), 120) if first else "Nothing is left of it.",
+                    class_="list-text",
+                ),
             ),
             tag("span", "Chat" if chat else render.name(each.name), class_="small muted nowrap"),
             href=visit.url("/chat", session=each.name) if chat else visit.url("/session", id=each.name),
@@ -90,14 +112,21 @@ def _row(each: Listed, visit: Visit) -> Markup:
 async def build(visit: Visit, query: Mapping[str, str]) -> None:
     """One conversation. ``turn`` is lit up and in sight; without it, the conversation begins at its beginning."""
     wanted = query.get("turn", "")
-    name, turns, start, count = await visit.use(Scope.READ, lambda memory: _window(memory, query.get("id", ""), wanted, query.get("from", "")))
+    name, turns, start, count = await visit.use(
+        Scope.READ, lambda memory: _window(memory, query.get("id", ""), wanted, query.get("from", ""))
+    )
     with kit.box("page narrow"):
         dated = [turn.at for turn in turns if turn.at]
-        with kit.heading(words.weekday(dated[0]) if dated else render.name(name), f"Conversation {render.name(name)} · {words.count(count, 'turn')}"):
+        with kit.heading(
+            words.weekday(dated[0]) if dated else render.name(name),
+            f"Conversation {render.name(name)} · {words.count(count, 'turn')}",
+        ):
             if name.startswith(PREFIX):
                 kit.show(kit.link("Go on with this chat", visit.url("/chat", session=name), symbol="chat"))
         earlier = visit.url("/session", id=name, **{"from": str(max(0, start - FIRST))}) if start > 0 else None
-        later = visit.url("/session", id=name, **{"from": str(start + len(turns))}) if start + len(turns) < count else None
+        later = (
+            visit.url("/session", id=name, **{"from": str(start + len(turns))}) if start + len(turns) < count else None
+        )
         if earlier:
             kit.show(tag("a", "Earlier turns", href=earlier, class_="btn small"), classes="center pager")
         kit.show(transcript(turns, visit, wanted), name="ol", classes="transcript")
@@ -130,7 +159,13 @@ def _window(memory: Memory, name: str, wanted: str, start: str) -> tuple[str, li
     if not turns:
         raise NotFoundError(f"there is no conversation {name!r} here")
     place = next((at for at, turn in enumerate(turns) if turn.id == wanted), None)
-    begin = max(0, place - AROUND) if place is not None else min(int(start), len(turns) - 1) if start.isdecimal() and len(start) < 9 else 0
+    begin = (
+        max(0, place - AROUND)
+        if place is not None
+        else min(int(start), len(turns) - 1)
+        if start.isdecimal() and len(start) < 9
+        else 0
+    )
     return name, turns[begin : begin + FIRST + 1], begin, len(turns)
 
 
@@ -144,7 +179,9 @@ def transcript(turns: list[Record], visit: Visit, wanted: str) -> list[Markup]:
             rows.append(tag("li", tag("span", words.weekday(group[0].at)), class_="day"))
         for speaker, block in groupby(group, key=lambda turn: turn.speaker):
             side = sides.setdefault(speaker, len(sides) % 2)
-            rows += [_bubble(turn, visit, side, first=place == 0, here=turn.id == wanted) for place, turn in enumerate(block)]
+            rows += [
+                _bubble(turn, visit, side, first=place == 0, here=turn.id == wanted) for place, turn in enumerate(block)
+            ]
     return rows
 
 

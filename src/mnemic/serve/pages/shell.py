@@ -93,11 +93,17 @@ class Shell:
     # -- parts -----------------------------------------------------------------------------------------------
 
     def _brand(self) -> Markup:
-        return tag("a", logo(), tag("span", "Mnemic"), href=self.visit.url("/"), class_="brand", aria_label="Mnemic, start")
+        return tag(
+            "a", logo(), tag("span", "Mnemic"), href=self.visit.url("/"), class_="brand", aria_label="Mnemic, start"
+        )
 
     def _side(self, here: Page, spaces: list[str]) -> Markup:
-        leave = tag("form", tag("button", icon("leave", 19), type="submit", class_="tool", title="Log out", aria_label="Log out"),
-                    method="post", action="/logout")  # fmt: skip
+        leave = tag(
+            "form",
+            tag("button", icon("leave", 19), type="submit", class_="tool", title="Log out", aria_label="Log out"),
+            method="post",
+            action="/logout",
+        )
         return join(
             [
                 self._brand(),
@@ -149,7 +155,13 @@ class Shell:
         ]
         return tag(
             "details",
-            tag("summary", _tile(space), tag("span", space, class_="name"), icon("down", 16), aria_label=f"Space {space}, change"),
+            tag(
+                "summary",
+                _tile(space),
+                tag("span", space, class_="name"),
+                icon("down", 16),
+                aria_label=f"Space {space}, change",
+            ),
             tag("div", listed or tag("p", "There is no space yet.", class_="small muted"), class_="sheet"),
             class_="switch",
         )
@@ -176,17 +188,25 @@ class Shell:
         return tag("nav", [self._link(page, here) for page in first], more, aria_label="Pages")
 
     def _keys(self) -> None:
-        rows = [("Search", ("/",)), *((page.name, ("g", page.key)) for page in self.pages if page.key), ("This list", ("?",))]
+        rows = [
+            ("Search", ("/",)),
+            *((page.name, ("g", page.key)) for page in self.pages if page.key),
+            ("This list", ("?",)),
+        ]
         told = [(tag("dt", name), tag("dd", join((tag("kbd", key) for key in keys), " "))) for name, keys in rows]
         kit.show(
-            tag("div", tag("h2", "Keys"), tag("button", icon("close", 20), type="button", class_="tool", data_close=True, aria_label="Close"),
-                class_="apart"),
+            tag(
+                "div",
+                tag("h2", "Keys"),
+                tag("button", icon("close", 20), type="button", class_="tool", data_close=True, aria_label="Close"),
+                class_="apart",
+            ),
             tag("dl", told),
             name="dialog",
             classes="keys",
             id="keys",
             aria_label="Keys",
-        )  # fmt: skip
+        )
 
 
 _THEME = tag(

@@ -63,9 +63,11 @@ async def build(visit: Visit, query: Mapping[str, str]) -> None:
     chosen = query.get("subject", "")
     shown = [each for each in found if each.name == chosen] if chosen else found[:SUBJECTS]
     with kit.box("page"):
-        with kit.heading("Timeline", "What was true when, as the conversations tell it. A newer value ends the one before."):
+        with kit.heading(
+            "Timeline", "What was true when, as the conversations tell it. A newer value ends the one before."
+        ):
             if shown:
-                kit.show(_zooming(), classes="row")
+                kit.show(_zooming(), classes="flow")
         if not found:
             kit.empty(
                 "timeline",
@@ -74,7 +76,7 @@ async def build(visit: Visit, query: Mapping[str, str]) -> None:
                 kit.link("Let it reflect", visit.url("/health"), kind="primary", symbol="spark"),
             )
             return
-        kit.show(_people(found, chosen, visit), name="nav", classes="row people", aria_label="Subjects")
+        kit.show(_people(found, chosen, visit), name="nav", classes="flow people", aria_label="Subjects")
         kit.show(chart(shown, times, visit), name="section", classes="card tl-card", aria_label="Timeline")
         if changed := _changed(shown, visit):
             kit.show(tag("h2", "What changed"), changed, name="section", classes="card")
@@ -85,18 +87,34 @@ async def build(visit: Visit, query: Mapping[str, str]) -> None:
 def _zooming() -> Markup:
     buttons = (("minus", "Show a longer time", "out"), ("plus", "Show more detail", "in"))
     return join(
-        tag("button", icon(symbol, 18), type="button", class_="btn round", title=label, aria_label=label, data_stretch=way)
+        tag(
+            "button",
+            icon(symbol, 18),
+            type="button",
+            class_="btn round",
+            title=label,
+            aria_label=label,
+            data_stretch=way,
+        )
         for symbol, label, way in buttons
     )
 
 
 def _people(found: list[Subject], chosen: str, visit: Visit) -> Markup:
-    everybody = tag("a", "Everybody", href=visit.url("/timeline"), class_="chip", aria_current="true" if not chosen else None)
+    everybody = tag(
+        "a", "Everybody", href=visit.url("/timeline"), class_="chip", aria_current="true" if not chosen else None
+    )
     others = [
-        tag("a", tag("span", render.name(each.name)), tag("span", str(each.count), class_="muted num"), href=visit.url("/timeline", subject=each.name),
-            class_="chip", aria_current="true" if each.name == chosen else None)
+        tag(
+            "a",
+            tag("span", render.name(each.name)),
+            tag("span", str(each.count), class_="muted num"),
+            href=visit.url("/timeline", subject=each.name),
+            class_="chip",
+            aria_current="true" if each.name == chosen else None,
+        )
         for each in found[:40]
-    ]  # fmt: skip
+    ]
     return join([everybody, *others])
 
 
@@ -108,24 +126,46 @@ def chart(shown: list[Subject], times: Times, visit: Visit) -> Markup:
         return f"{lanes.place(moment, times.start, times.end):.3f}%"
 
     axis = [
-        tag("span", tick.label, class_=f"tick z{tick.zoom}{' strong' if tick.strong else ''}", style=f"left:{at(tick.at)}")
+        tag(
+            "span",
+            tick.label,
+            class_=f"tick z{tick.zoom}{' strong' if tick.strong else ''}",
+            style=f"left:{at(tick.at)}",
+        )
         for tick in marks
         if lanes.place(tick.at, times.start, times.end) < 96  # there stands "now"
     ]
-    grid = [tag("i", class_=f"line z{tick.zoom}{' strong' if tick.strong else ''}", style=f"left:{at(tick.at)}") for tick in marks]
+    grid = [
+        tag("i", class_=f"line z{tick.zoom}{' strong' if tick.strong else ''}", style=f"left:{at(tick.at)}")
+        for tick in marks
+    ]
     counts = lanes.histogram(times.sessions, times.start, times.end, BINS)
-    most = max(counts) or 1
+    most = max(*counts, 3)
     talk = [
-        tag("i", style=f"left:{100 * place / BINS:.2f}%;width:{100 / BINS:.2f}%;height:{8 + 22 * count / max(most, 3):.0f}px",
-            title=words.count(count, "conversation"))
-        for place, count in enumerate(counts) if count
-    ]  # fmt: skip
+        tag(
+            "i",
+            style=f"left:{100 * place / BINS:.2f}%;width:{100 / BINS:.2f}%;height:{8 + 22 * count / most:.0f}px",
+            title=words.count(count, "conversation"),
+        )
+        for place, count in enumerate(counts)
+        if count
+    ]
     return tag(
         "div",
         tag(
             "div",
-            tag("div", tag("div", class_="tl-label"), tag("div", axis, tag("span", "now", class_="tick now"), class_="tl-track"), class_="tl-row tl-axis"),
-            tag("div", tag("div", "conversations", class_="tl-label"), tag("div", talk, class_="tl-track tl-talk"), class_="tl-row"),
+            tag(
+                "div",
+                tag("div", class_="tl-label"),
+                tag("div", axis, tag("span", "now", class_="tick now"), class_="tl-track"),
+                class_="tl-row tl-axis",
+            ),
+            tag(
+                "div",
+                tag("div", "conversations", class_="tl-label"),
+                tag("div", talk, class_="tl-track tl-talk"),
+                class_="tl-row",
+            ),
             [_subject(each, times, visit) for each in shown],
             tag("div", grid, class_="tl-grid", aria_hidden="true"),
             class_="tl-inner",
@@ -151,11 +191,20 @@ def _lane(lane: Lane, times: Times, visit: Visit) -> Markup:
     hidden = sum(bar.row >= ROWS for bar in lane.bars)
     return tag(
         "div",
-        tag("div", render.name(lane.name), tag("span", f" +{hidden}", class_="muted", title=f"{hidden} more are not shown") if hidden else None,
-            class_="tl-label"),
-        tag("div", [_mark(bar, times, visit) for bar in lane.bars if bar.row < ROWS], class_="tl-track", style=f"--rows:{rows}"),
+        tag(
+            "div",
+            render.name(lane.name),
+            tag("span", f" +{hidden}", class_="muted", title=f"{hidden} more are not shown") if hidden else None,
+            class_="tl-label",
+        ),
+        tag(
+            "div",
+            [_mark(bar, times, visit) for bar in lane.bars if bar.row < ROWS],
+            class_="tl-track",
+            style=f"--rows:{rows}",
+        ),
         class_="tl-row",
-    )  # fmt: skip
+    )
 
 
 def _mark(bar: Bar, times: Times, visit: Visit) -> Markup:
@@ -201,7 +250,7 @@ def _changed(shown: list[Subject], visit: Visit) -> Markup | None:
                     tag("a", render.name(old.label), href=visit.url("/memory", id=old.record.id), class_="was"),
                     icon("arrow", 16),
                     tag("a", render.name(bar.label), href=visit.url("/memory", id=bar.record.id), class_="is"),
-                    class_="row",
+                    class_="flow",
                 ),
             )
         )

@@ -6,13 +6,13 @@ and no handler reaches a memory but through :meth:`Visit.use`, which checks the 
 
 from __future__ import annotations
 
-import asyncio
 import logging
 from collections.abc import Awaitable, Callable
 from functools import wraps
 from typing import Any, TypeVar
 
 from nicegui import Client, ui
+from starlette.concurrency import run_in_threadpool
 
 from mnemic.errors import MnemicError, ModelError, StoreError, UnauthorizedError
 from mnemic.serve.pages.markup import url
@@ -55,11 +55,11 @@ class Visit:
             with self.service.use(principal, space, scope, make=make) as memory:
                 return work(memory)
 
-        return await asyncio.to_thread(run)
+        return await run_in_threadpool(run)
 
     async def spaces(self) -> list[str]:
         """The spaces in which anything is granted."""
-        return self.who().sees(await asyncio.to_thread(self.service.spaces.names))
+        return self.who().sees(await run_in_threadpool(self.service.spaces.names))
 
     async def enter(self, asked: str | None) -> bool:
         """Show the space ``asked``, or the first that there is to see. Returns whether it exists."""
