@@ -17,6 +17,7 @@ from typing import Any
 import httpx
 import httpx2
 import pytest
+import typer
 import uvicorn
 from mcp import Client, MCPError, StdioServerParameters
 from mcp.client.streamable_http import streamable_http_client
@@ -542,3 +543,27 @@ async def test_the_server_needs_no_session(tmp_path: Path) -> None:
             assert "weir" in text(await call(client, "recall", query="heron"))
         finally:
             second.stop()
+
+
+def configurations() -> list[dict[str, Any]]:
+    """Every server in the JSON of the page about MCP."""
+    page = (Path(__file__).parents[2] / "docs" / "mcp.md").read_text("utf-8")
+    blocks = [json.loads(block) for block in re.findall(r"```json\n(.*?)```", page, re.DOTALL)]
+    return [server for block in blocks for server in (block.get("mcpServers") or block["servers"]).values()]
+
+
+def test_the_configurations_in_the_documentation_are_ours() -> None:
+    from mnemic.cli.app import app
+
+    command = typer.main.get_command(app)
+    found = configurations()
+    assert len(found) == 7
+    for server in found:
+        if server.get("command") == "mnemic":
+            name, *words = server["args"]
+            assert name == "mcp"
+            command.commands["mcp"].make_context("mcp", words)  # type: ignore[attr-defined]
+        else:
+            told = json.dumps(server)
+            assert "http://127.0.0.1:8377/mcp" in told
+            assert "Authorization" in told

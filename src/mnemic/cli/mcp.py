@@ -37,7 +37,7 @@ def mcp(
     from mnemic.serve.tokens import LOCAL, Principal, Scope
 
     mine = LOCAL if all_spaces else Principal(LOCAL.id, LOCAL.name, {space: frozenset(Scope)})
-    with _doors(o.store_path(store), space, system, encoders, o.language(model, base_url)) as doors:
+    with _doors(o.store_path(store).expanduser(), space, system, encoders, o.language(model, base_url)) as doors:
         with doors.use(space, make=True):  # what is wrong with the store is told before the client talks to us
             pass
         import anyio
