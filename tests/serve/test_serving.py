@@ -196,7 +196,11 @@ def test_what_cannot_be_served_is_told_before_anything_starts(tmp_path: Path) ->
             running(Config(tmp_path / "a", port=port, pages=False)),
         ):
             pass
-    for wrong, error in (({"system": "none"}, NotFoundError), ({"encoders": "none"}, NotFoundError)):
+    for wrong, error in (
+        ({"system": "none"}, NotFoundError),
+        ({"encoders": "none"}, NotFoundError),
+        ({"upstream": "localhost:11434"}, InputError),
+    ):
         with pytest.raises(error), running(Config(tmp_path / "b", port=0, pages=False, **wrong)):  # type: ignore[arg-type]
             pass
     (tmp_path / "file").write_text("")

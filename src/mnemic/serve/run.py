@@ -22,6 +22,7 @@ from mnemic.serve.config import Config, is_loopback
 from mnemic.serve.service import Service
 from mnemic.serve.tokens import EVERY, Scope
 from mnemic.text import opening, systems
+from mnemic.text.language.openai import address
 
 GRACE = 30
 """Seconds that requests in flight have to finish when the server stops."""
@@ -69,8 +70,8 @@ def serve(config: Config, *, say: Callable[[Address], None], quiet: bool = False
     Logs go to standard error; ``quiet`` leaves out those of requests.
     """
     log(sys.stderr, quiet=quiet)
-    with _bound(config) as (server, sock, address):
-        server.on_started = lambda: say(address)
+    with _bound(config) as (server, sock, found):
+        server.on_started = lambda: say(found)
         with suppress(KeyboardInterrupt):  # Ctrl-C is how a server is stopped
             server.run(sockets=[sock])
 
@@ -78,7 +79,7 @@ def serve(config: Config, *, say: Callable[[Address], None], quiet: bool = False
 @contextmanager
 def running(config: Config) -> Iterator[Address]:
     """A server in a thread of this process, for as long as the block runs. ``port=0`` takes a free one."""
-    with _bound(config) as (server, sock, address):
+    with _bound(config) as (server, sock, found):
         thread = threading.Thread(target=server.run, kwargs={"sockets": [sock]}, name="mnemic-serve", daemon=True)
         thread.start()
         while not server.started:
@@ -86,7 +87,7 @@ def running(config: Config) -> Iterator[Address]:
                 raise StoreError("the server did not start: its log says why")
             time.sleep(0.005)
         try:
-            yield address
+            yield found
         finally:
             server.should_exit = True
             thread.join()
@@ -107,6 +108,8 @@ class _Server(uvicorn.Server):
 def _bound(config: Config) -> Iterator[tuple[_Server, socket.socket, Address]]:
     """A server that can start at once: what is wrong with its configuration is told here."""
     systems.make(config.system)
+    if config.upstream is not None:
+        address(config.upstream)
     wanted = config.encoders
     opening.choose(wanted if wanted in ("auto", "lexical") else [name.strip() for name in wanted.split(",")])
     try:
