@@ -1,4 +1,4 @@
-"""Small files of a server: replaced whole, readable by their owner only, and locks that end with the process."""
+"""Files of a server: small ones replaced whole, for their owner only; locks that end with the process; how many."""
 
 from __future__ import annotations
 
@@ -43,6 +43,10 @@ def alone(path: Path, patience: float = 10.0) -> Iterator[None]:
 if sys.platform == "win32":
     import msvcrt
 
+    def files(wanted: int) -> int:
+        """How many files this process may have open: nothing bounds them here."""
+        return wanted
+
     def _taken(handle: int) -> bool:
         try:
             msvcrt.locking(handle, msvcrt.LK_NBLCK, 1)
@@ -51,6 +55,16 @@ if sys.platform == "win32":
         return True
 else:
     import fcntl
+    import resource
+
+    def files(wanted: int) -> int:
+        """Let this process have ``wanted`` files open, as far as the system allows; returns how many it may."""
+        soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+        most = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
+        if soft != resource.RLIM_INFINITY and soft < most:
+            resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))
+            soft = most
+        return wanted if soft == resource.RLIM_INFINITY else soft
 
     def _taken(handle: int) -> bool:
         try:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import threading
 from collections import OrderedDict
@@ -11,6 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from mnemic.errors import ConflictError, InputError, NotFoundError, StoreError
+from mnemic.serve import disk
 from mnemic.serve.config import Config
 from mnemic.serve.tokens import EVERY
 from mnemic.text import opening
@@ -22,8 +24,12 @@ PATIENCE = 30.0
 """Seconds that dropping a space, and closing them all, wait for those who are using one."""
 LONGEST = 200
 """Characters in the name of a space."""
+FILES = 8
+"""Files that an open space holds: its database and log, once for writing and once for each reader at work."""
+SPARE = 256
+"""Files left for connections, uploads and the rest."""
 
-
+_log = logging.getLogger("mnemic.serve")
 STOPPING = "the server is shutting down: try again when it is back"
 
 
@@ -51,6 +57,11 @@ class Spaces:
         self._changed = threading.Condition()
         self._held: set[str] = set()
         self._closed = False
+        self._most = config.limits.open_spaces
+        room = (disk.files(FILES * self._most + SPARE) - SPARE) // FILES
+        if room < self._most:
+            self._most = max(room, 1)
+            _log.warning("only %d spaces are kept open: raise the limit of open files (ulimit -n)", self._most)
 
     @contextmanager
     def use(self, name: str, *, make: bool = False) -> Iterator[Memory]:
@@ -171,7 +182,7 @@ class Spaces:
             if here:
                 del self._open[entry.name]
         idle = [each for each in self._open.values() if not each.pins]
-        for each in idle[: max(0, len(self._open) - self.config.limits.open_spaces)]:
+        for each in idle[: max(0, len(self._open) - self._most)]:
             gone.append(self._open.pop(each.name))
         return gone
 

@@ -369,6 +369,8 @@ class SqliteSpace(SqliteJobs, SqliteTransfer, SqliteUsage):
             finally:
                 if collecting:
                     gc.enable()
+            if not index.seq:  # the whole file went through the connection's cache, and is not needed there again
+                db.execute("PRAGMA shrink_memory")
             index.seq = newest
 
     def _load(self, db: sqlite3.Connection, index: Index) -> None:
