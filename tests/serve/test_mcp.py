@@ -27,6 +27,7 @@ import mnemic
 from mnemic.adapters.tools import NOTICE
 from mnemic.serve.app import build
 from mnemic.serve.config import Config
+from mnemic.serve.jobs import Jobs
 from mnemic.serve.tokens import Scope, Tokens
 from mnemic.text.memory import Memory
 from mnemic.text.steps.render import QUOTATION
@@ -173,6 +174,7 @@ class TestBothTransports:
         async with server.connect(mode=mode, **{"X-Mnemic-Space": space}) as client:
             await whole_story(client)
 
+    @pytest.mark.slow
     async def test_standard_streams(self, tmp_path: Path, mode: str) -> None:
         store = tmp_path / ("store" if mode == "auto" else "one.db")
         async with Client(stdio(store), mode=mode) as client:
@@ -218,6 +220,19 @@ class TestTools:
             gone = await call(client, "forget", ids=ids, confirm="true", erase=True)  # as some models write them
             assert text(gone).startswith("Erased 1")
             assert "no memory has the id" in await refused(client, "history", id=json.loads(ids)[0])
+
+    async def test_exports_that_hold_what_was_erased_go_too(
+        self, server: Running, space: str, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        outdated: list[str] = []
+        monkeypatch.setattr(Jobs, "outdate", lambda self, name: outdated.append(name))
+        async with server.connect(**{"X-Mnemic-Space": space}) as client:
+            done = await call(client, "remember", text="The boat leaves at nine.")
+            ids = done.structured_content["ids"]  # type: ignore[index]
+            await call(client, "forget", ids=ids, erase=True)
+            assert outdated == []
+            await call(client, "forget", ids=ids, erase=True, confirm=True)
+        assert outdated == [space]
 
     @pytest.mark.parametrize(
         ("name", "arguments", "told"),
@@ -467,6 +482,7 @@ class TestResources:
         assert "heron" not in whole.text  # type: ignore[union-attr]
 
 
+@pytest.mark.slow
 class TestStandardStreams:
     async def test_only_the_space_named_can_be_reached(self, tmp_path: Path) -> None:
         with mnemic.open(tmp_path, "other", encoders="lexical") as memory:
