@@ -76,6 +76,19 @@ def test_numbers_go_on_and_nothing_known_is_quoted(memory: Memory) -> None:
     assert quote(memory, session="a").ids == ()
 
 
+def test_what_was_asked_and_answered_before_does_not_push_out_what_it_rests_on(memory: Memory) -> None:
+    [source] = memory.remember("Ana told me yesterday that Mars is reached in May.", session="first").ids
+    for n in range(12):
+        asked = f"When does the rocket land on Mars{'?' * (n + 1)}"
+        memory.remember(
+            [{"text": asked, "role": "user"}, {"text": "The rocket lands in May.", "role": "assistant"}], session=f"{n}"
+        )
+    assert source not in [hit.id for hit in memory.recall("When will the rocket land on Mars?").hits]
+    block = quote(memory, "When will the rocket land on Mars?")
+    assert source in block.ids[:2]
+    assert block.text.count("The rocket lands in May.") == 1
+
+
 def test_a_doubtful_recall_quotes_little(memory: Memory) -> None:
     memory.remember([f"Rocket number {n}." for n in range(20)])
     assert (

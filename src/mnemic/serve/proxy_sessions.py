@@ -20,7 +20,9 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Generic, TypeVar
 
+from mnemic.text.language.cues import sentences
 from mnemic.text.memory import PAUSE, Memory
+from mnemic.text.plan import Hit
 from mnemic.text.steps.render import QUOTATION, count_tokens, pack, quoted
 
 T = TypeVar("T")
@@ -251,17 +253,29 @@ def recall(
     Left out is what the model has before it already: the ids in ``known``, the texts in ``held`` (as :func:`plain`
     gives them), and the session ``session``. Numbers go on after those of ``known``.
     """
-    found = memory.recall(question, k=MANY + min(len(held), 100), budget=budget, now=now)
-    news = [hit for hit in found.hits if plain(hit.text) not in held and (session is None or hit.session != session)]
+    found = memory.recall(question, k=3 * MANY + min(len(held), 100), budget=budget, now=now)
+    news: dict[str, Hit] = {}
+    for hit in found.hits:
+        if (said := plain(hit.text)) not in held and (session is None or hit.session != session):
+            news.setdefault(said, hit)
+    # Whoever asks twice finds the question itself, and what was answered: neither may push out what both rest on.
+    ranked = sorted(news.values(), key=_only_asks)
     # What ranks behind the best is not brought forward because they were quoted before.
-    best = news[: MANY if found.confidence >= SURE else FEW]
+    best = ranked[: MANY if found.confidence >= SURE else FEW]
     fresh = [hit for hit in best if hit.id not in known]
-    numbered = [replace(hit, n=len(known) + place) for place, hit in enumerate(fresh, 1)]
+    numbered = [
+        replace(hit, n=len(known) + place, speaker=hit.speaker or hit.record.role) for place, hit in enumerate(fresh, 1)
+    ]
     text, packed = pack(numbered, budget - count_tokens(frame("")))
     if not packed:
         return Block("", (), 0, now)
     block = frame(text)
     return Block(block, tuple(hit.id for hit in fresh[:packed]), count_tokens(block), now)
+
+
+def _only_asks(hit: Hit) -> bool:
+    """Whether there is nothing but questions in it."""
+    return all(sentence.endswith(("?", "？")) for sentence in sentences(hit.text))
 
 
 def frame(text: str) -> str:
