@@ -32,7 +32,8 @@ async def receive(request: Request, folder: Path, *, limit: int) -> Path:
     try:
         async for part in _gathered(request, limit):
             await run_in_threadpool(taker.parser.write, part)
-        taker.parser.finalize()
+        if not taker.whole:
+            raise FormParserError("it ends too early")
     except FormParserError as error:
         raise InputError(f"the body is no whole multipart/form-data ({error}): send the file again") from None
     except ClientDisconnect:
@@ -65,6 +66,7 @@ class _Taker:
 
     def __init__(self, folder: Path, boundary: bytes) -> None:
         self.path: Path | None = None
+        self.whole = False
         self._folder = folder
         self._file: BinaryIO | None = None
         self._field, self._value = b"", b""
@@ -79,6 +81,7 @@ class _Taker:
                 "on_headers_finished": self._on_headers,
                 "on_part_data": self._on_data,
                 "on_part_end": self.close,
+                "on_end": self._on_end,
             },
         )
 
@@ -104,6 +107,9 @@ class _Taker:
     def _on_data(self, data: bytes, start: int, end: int) -> None:
         if self._file is not None:
             self._file.write(memoryview(data)[start:end])
+
+    def _on_end(self) -> None:
+        self.whole = True
 
     def close(self) -> None:
         if self._file is not None:
