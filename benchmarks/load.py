@@ -111,11 +111,13 @@ def fill(store: Path, spaces: int, turns: int, encoders: str) -> list[str]:
     return [turn.text for turn in said]
 
 
-def client(number: int, url: str, token: str, spaces: int, texts: list[str], until: float, pause: float) -> Seen:
-    """Call the server until the time ``until``, ``pause`` seconds apart on average."""
+def client(
+    number: int, url: str, token: str, spaces: int, texts: list[str], over: threading.Event, pause: float
+) -> Seen:
+    """Call the server until it is ``over``, ``pause`` seconds apart on average."""
     seen, talk = Seen(), Talk(number + 1)
     with connect(url, "none", token, patience=PATIENCE) as opened:
-        while time.monotonic() < until:
+        while not over.is_set():
             if pause:
                 time.sleep(talk.random.expovariate(1 / pause))
             space = f"space-{talk.random.randrange(spaces)}"
@@ -197,12 +199,12 @@ def measure(chosen: argparse.Namespace, store: Path) -> dict[str, Any]:
     server = Server(store, chosen.encoders, tokens.create("metrics", {EVERY: [Scope.ADMIN]}))
     before = machine.load()
     ready = server.start()
-    until = time.monotonic() + chosen.seconds
+    over = threading.Event()
     pause = chosen.clients / chosen.rate if chosen.rate else 0.0
     seen: list[Seen] = []
 
     def run(number: int) -> None:
-        seen.append(client(number, server.url, secrets[number], chosen.spaces, texts, until, pause))
+        seen.append(client(number, server.url, secrets[number], chosen.spaces, texts, over, pause))
 
     threads = [threading.Thread(target=run, args=(number,)) for number in range(chosen.clients)]
     alive = threading.Event()
@@ -213,14 +215,16 @@ def measure(chosen: argparse.Namespace, store: Path) -> dict[str, Any]:
         began = time.monotonic()
         for thread in threads:
             thread.start()
+        time.sleep(chosen.seconds / 2)
         if chosen.kill:
-            time.sleep(chosen.seconds / 2)
             alive.clear()
             server.stop(signal.SIGKILL)
             away = time.monotonic()
             server.start()
             away = time.monotonic() - away
             alive.set()
+        time.sleep(chosen.seconds / 2)
+        over.set()
         for thread in threads:
             thread.join()
         took = time.monotonic() - began
