@@ -6,6 +6,7 @@ The test goes through every route of the application: a new route without a case
 from __future__ import annotations
 
 import json
+import logging
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -244,6 +245,22 @@ def test_what_shows_text_takes_the_right_to_read(house: House) -> None:
     for name, path in routes(served).items():
         if "{space}" in path and "forget" not in path:
             assert "attic" not in ask(writer, name, house.fill(path, "written")).text, name
+
+
+def test_no_route_logs_a_token_a_question_or_a_memory(house: House, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO)
+    served = house.served
+    served.remember({"id": "m1", "text": f"The password is Tr0ub4dor&3. {TEXT}"}, space="logged")
+    token = served.token(every=[ADMIN])
+    for name, path in routes(served).items():
+        options = dict(CASES[name].options)
+        options["params"] = {**options.get("params", {}), "token": token, "q": "marzipan"}
+        served.client(token).request(name.split(" ")[0], house.fill(path, "logged"), **options)
+    logged = [record for record in caplog.records if not record.name.startswith("httpx")]  # what the test itself asks
+    assert sum(record.name == "mnemic.access" for record in logged) >= len(CASES)
+    text = "\n".join(logging.Formatter("%(message)s").format(record) for record in logged)
+    for private in (token, "marzipan", "attic", "Tr0ub4dor"):
+        assert private not in text
 
 
 def call(house: House, method: str, params: Mapping[str, Any]) -> str:
