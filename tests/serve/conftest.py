@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from pages_fixtures import browser, open_tab, website  # noqa: F401  fixtures too
 from served import Served, serving
 
 

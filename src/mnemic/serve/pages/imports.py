@@ -35,7 +35,7 @@ _READS = "Reads ChatGPT, Claude, WhatsApp, Telegram, Discord, IRC, mail, Markdow
 # The button is what a keyboard reaches; the browser's own field of files lies over everything for the mouse.
 _DROP = """
 <div class="drop-in">
-  <q-uploader-add-trigger />
+  <span class="drop-cover" aria-hidden="true"><q-uploader-add-trigger /></span>
   <div class="art">__ICON__</div>
   <template v-if="props.isUploading">
     <b>Uploading {{ props.uploadProgressLabel }}</b><span>{{ props.uploadSizeLabel }}</span>

@@ -141,11 +141,11 @@ def switch(label: str, value: bool, on_change: Callable[..., Any] | None = None)
     return ui.switch(label, value=value, on_change=on_change).props("dense").classes("toggle")
 
 
-def empty(symbol: str, title: str, told: Child, *actions: Markup) -> ui.html:
+def empty(symbol: str, title: str, told: Child, *actions: Markup, first: bool = False) -> ui.html:
     """What a page shows where there is nothing to show yet, and what to do about it."""
     return show(
         tag("div", icon(symbol, 28), class_="art"),
-        tag("h2", title),
+        tag("h1" if first else "h2", title),
         tag("p", told),
         tag("div", *actions, class_="flow") if actions else None,
         classes="empty",
@@ -163,7 +163,7 @@ def notice(text: Child, kind: str = "", symbol: str = "alert") -> Markup:
 
 def failed(told: str, home: str) -> ui.html:
     """A page that could not be shown."""
-    return empty("lock", "This page cannot be shown", told, link("Back to the start", home))
+    return empty("lock", "This page cannot be shown", told, link("Back to the start", home), first=True)
 
 
 @contextmanager

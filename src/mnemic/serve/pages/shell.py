@@ -235,6 +235,9 @@ def frame(pages: tuple[Page, ...]) -> Callable[[Request, Client], None]:
             visit.tell("Something went wrong here that should not; the server's log says what.")
 
         client.on_exception(broken)
+        quasar = client.content.parent_slot
+        if quasar is not None:  # it calls everything, the navigation too, the main part of the page
+            quasar.parent.props["role"] = "presentation"
         Shell(visit, pages, urlsplit(str(request.url)).path)
 
     return build
