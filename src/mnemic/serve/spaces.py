@@ -28,6 +28,9 @@ FILES = 8
 """Files that an open space holds: its database and log, once for writing and once for each reader at work."""
 SPARE = 256
 """Files left for connections, uploads and the rest."""
+AT_ONCE = 2
+"""Recalls, and encodings of what is remembered, that are worked on at once; the others wait in line. Most of them holds
+the interpreter lock: more of them would take time from each other, and from the event loop."""
 
 _log = logging.getLogger("mnemic.serve")
 STOPPING = "the server is shutting down: try again when it is back"
@@ -57,6 +60,7 @@ class Spaces:
         self._changed = threading.Condition()
         self._held: set[str] = set()
         self._closed = False
+        self._pace = threading.BoundedSemaphore(AT_ONCE)
         self._most = config.limits.open_spaces
         room = (disk.files(FILES * self._most + SPARE) - SPARE) // FILES
         if room < self._most:
@@ -201,6 +205,7 @@ class Spaces:
         if not make:
             self._file(name)
         memory = self._make(name)
+        memory.pace = self._pace
         at = Path(memory.space.path).stat() if isinstance(memory.space, SqliteSpace) else None
         return memory, (at.st_dev, at.st_ino) if at else (0, 0)
 

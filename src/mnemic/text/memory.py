@@ -8,6 +8,7 @@ import re
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from itertools import chain, islice
@@ -60,6 +61,9 @@ class Memory:
         self.system = system
         self.language = language
         self.clock = clock
+        self.pace: AbstractContextManager[Any] = nullcontext()
+        """Entered around what keeps a core busy. A server puts a semaphore here, so that it does not do too much at
+        once."""
         self._on_close = on_close
         self._last: tuple[datetime, str] | None = None
 
@@ -93,7 +97,9 @@ class Memory:
             )
         several = [what] if isinstance(what, str | Turn | Mapping) else list(what)
         batch, named = self._batch(several, Turn("", speaker, to_datetime(at), session, role, meta=meta or {}))
-        receipt = self.space.write(batch, op="remember", idempotency_key=idempotency_key)
+        with self.pace:
+            prepared = self.space.prepare(batch)
+        receipt = self.space.commit(prepared, op="remember", idempotency_key=idempotency_key)
         ids = [id for id in receipt.ids if id in named]
         if not ids and receipt.ids:  # the receipt of an earlier call with this idempotency key
             ids = [record.id for record in self.space.get(receipt.ids) if record.kind == Kind.TURN]
@@ -274,7 +280,8 @@ class Memory:
             as_of=to_datetime(as_of),
             filter=_settled(filter or Filter()),
         )
-        found = self.system.read(asked, self.env)
+        with self.pace if self.language is None else nullcontext():  # a model may be waited for
+            found = self.system.read(asked, self.env)
         self.space.log_use(found.used)
         return replace(found, hits=tuple(replace(hit, record=masked(hit.record)) for hit in found.hits))
 
