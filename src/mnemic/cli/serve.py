@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -45,6 +46,7 @@ def serve(
     no_auth: Annotated[bool, typer.Option("--no-auth", help="Ask for no tokens; on the loopback only.")] = False,
     no_pages: Annotated[bool, typer.Option("--no-pages", help="Serve no web pages.")] = False,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Do not log requests.")] = False,
+    json: o.Json = False,
 ) -> None:
     """Serve memories on this machine: REST, MCP, an OpenAI-compatible proxy and web pages."""
     try:
@@ -68,7 +70,15 @@ def serve(
         upstream_key_env=upstream_key,
         budget=budget,
     )
-    run.serve(config, say=lambda address: show.out.print(address.told(config), markup=False), quiet=quiet)
+
+    def say(address: run.Address) -> None:
+        if json:
+            show.print_json({**show.plain(address), "mcp": address.mcp(config)})
+        else:
+            show.out.print(address.told(config), markup=False)
+        sys.stdout.flush()
+
+    run.serve(config, say=say, quiet=quiet)
 
 
 @app.command()

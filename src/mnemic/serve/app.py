@@ -53,7 +53,7 @@ def build(config: Config) -> FastAPI:
         mounted = app.router.routes.pop()
         if not isinstance(mounted, Mount):
             raise TypeError("the pages are not mounted last")
-        app.router.routes.append(_Elsewhere(mounted.path, app=mounted.app, name=mounted.name))
+        app.router.routes.append(_Pages(mounted.path, app=mounted.app, name=mounted.name))
     app.add_middleware(partial(Gate, config=config, tokens=service.tokens, logins=service.logins))
     app.add_middleware(service.metrics.asgi)
     _describe(app)
@@ -68,7 +68,7 @@ def assemble(config: Config) -> Service:
     return Service(config, spaces, tokens, Logins(tokens), jobs, Metrics(spaces, jobs))
 
 
-class _Elsewhere(Mount):
+class _Pages(Mount):
     """The mount of the pages at ``/``. What programs ask for in vain is not for them: it is a 404 or a 405 there."""
 
     def matches(self, scope: Scope) -> tuple[Match, Scope]:

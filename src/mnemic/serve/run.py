@@ -40,7 +40,7 @@ class Address:
     def told(self, config: Config) -> str:
         """What a user needs to know, token and the MCP configuration included."""
         doors = [
-            ("pages", self.login or f"{self.url}/" if config.pages else "off (--no-pages)"),
+            ("pages", self._pages(config)),
             ("REST", f"{self.url}/api (described by /api/openapi.json)"),
             ("MCP", f"{self.url}/mcp"),
             ("proxy", f"{self.url}/v1" + (f" in front of {config.upstream}" if config.upstream else "")),
@@ -55,6 +55,11 @@ class Address:
             doors.append(("note", "not encrypted: put a proxy with TLS in front; other names need --allow-host"))
         lines = [f"Mnemic serves {config.store}", *(f"  {door:<6} {where}" for door, where in doors)]
         return "\n".join([*lines, "", "For an MCP client:", json.dumps(self.mcp(config), indent=2)])
+
+    def _pages(self, config: Config) -> str:
+        if not config.pages:
+            return "off (--no-pages)"
+        return f"{self.login} (logs in once)" if self.login else f"{self.url}/"
 
     def mcp(self, config: Config) -> dict[str, object]:
         """What an MCP client's configuration wants to hold."""
