@@ -5,11 +5,10 @@ An answer is what :meth:`Memory.ask` gives, in two steps, so that what was recal
 
 from __future__ import annotations
 
-import math
 import re
 from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import Literal
+from typing import Any, Literal
 
 from mnemic.serve.pages import words
 from mnemic.serve.tokens import LOCAL, Principal
@@ -152,8 +151,11 @@ def _recalled(memory: Memory, turn: Record) -> Recall:
 
 
 def _is_row(row: object) -> bool:
-    fits = isinstance(row, list) and len(row) == 2 and isinstance(row[0], str) and isinstance(row[1], int | float)
-    return fits and math.isfinite(row[1])  # type: ignore[index]
+    return isinstance(row, list) and len(row) == 2 and isinstance(row[0], str) and _is_number(row[1])
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float) and -1e9 < value < 1e9
 
 
 def _told(turn: Record) -> Answer:
@@ -163,8 +165,8 @@ def _told(turn: Record) -> Answer:
     return Answer(render.shown(turn), cited, (), _share(turn.meta.get("confidence")), by)
 
 
-def _share(value: object) -> float:
-    return min(max(float(value), 0.0), 1.0) if isinstance(value, int | float) and math.isfinite(value) else 0.0
+def _share(value: Any) -> float:
+    return min(max(float(value), 0.0), 1.0) if _is_number(value) else 0.0
 
 
 def chats(memory: Memory) -> list[Chat]:
