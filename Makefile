@@ -1,15 +1,20 @@
-# `make demo` shows what Mnemic does; `make test` proves it. Both set themselves up in .venv.
+# `make demo` shows what Mnemic does, `make serve` serves it, `make test` proves it. All set themselves up in .venv.
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check
 export OMP_NUM_THREADS ?= 1
 
-.PHONY: demo test check bench clean
+.PHONY: demo serve test check bench clean
 
 demo: $(VENV)/base
 	$(BIN)/mnemic models pull splade-tiny
 	$(BIN)/mnemic demo
+
+# Options go into ARGS: make serve ARGS="--port 9000 --store notes"
+serve: $(VENV)/ui
+	$(BIN)/mnemic models pull splade-tiny
+	$(BIN)/mnemic serve $(ARGS)
 
 test: $(VENV)/dev
 	$(BIN)/python -m pytest
@@ -32,6 +37,10 @@ $(VENV)/bin/python:
 
 $(VENV)/base: pyproject.toml constraints.txt | $(VENV)/bin/python
 	$(PIP) install -c constraints.txt -e .
+	touch $@
+
+$(VENV)/ui: pyproject.toml constraints.txt | $(VENV)/bin/python
+	$(PIP) install -c constraints.txt -e '.[ui]'
 	touch $@
 
 $(VENV)/dev: pyproject.toml constraints.txt | $(VENV)/bin/python

@@ -15,6 +15,7 @@ import mnemic
 from mnemic import models
 from mnemic.errors import ModelError
 from mnemic.text.encode.base import SparseEncoder
+from mnemic.text.language.base import Language
 
 START = datetime(2024, 3, 1, 9, 0, tzinfo=UTC)
 
@@ -56,6 +57,24 @@ def splade() -> SparseEncoder:
     except ModelError as error:
         pytest.skip(f"the default encoder cannot be fetched: {error}")
     return get("splade-tiny")  # type: ignore[return-value]
+
+
+@pytest.fixture(scope="session")
+def local_model() -> Iterator[str]:
+    """The address of a small real language model on this machine; the test is skipped where it cannot be had."""
+    from local_model import serving
+
+    with serving() as url:
+        yield url
+
+
+@pytest.fixture(scope="session")
+def real_language(local_model: str) -> Iterator[Language]:
+    """That model, connected. Mark tests that use it ``slow``."""
+    from mnemic.text.language.openai import connect
+
+    with connect("smollm2-135m", local_model, key_env=None, timeout=120) as language:
+        yield language
 
 
 @pytest.fixture(scope="session")

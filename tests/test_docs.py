@@ -2,7 +2,8 @@
 
 How to write a page:
 
-* Python blocks of a page run top to bottom in one namespace, in an empty folder, without a network or an encoder.
+* Python blocks of a page run top to bottom in one namespace, in an empty folder, without an encoder, and without a
+  network but to servers on 127.0.0.1.
 * An ``output`` block must equal what the block before it printed.
 * Commands in console blocks run too, in the same folder. Output shown below a command must appear in what it prints,
   line by line in this order; ids, milliseconds and store sizes may differ, and lines may be left out.
@@ -137,10 +138,13 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("COLUMNS", "120")
     monkeypatch.setattr(opening, "_told", True)  # the hint about encoders is for users
 
-    def refuse(*_: object) -> None:
-        raise AssertionError("documentation that runs must not use the network")
+    connect = socket.socket.connect
 
-    monkeypatch.setattr(socket.socket, "connect", refuse)
+    def nearby(of: socket.socket, address: Any) -> None:
+        assert address[0] == "127.0.0.1", "documentation that runs must not use the network"
+        connect(of, address)
+
+    monkeypatch.setattr(socket.socket, "connect", nearby)
     (tmp_path / "work").mkdir()
     monkeypatch.chdir(tmp_path / "work")
     return tmp_path / "work"

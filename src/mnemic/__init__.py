@@ -13,6 +13,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from mnemic.client import AsyncClient, Client, aconnect, connect
     from mnemic.text.aio import AsyncMemory, aopen
     from mnemic.text.forgetting import Preview
     from mnemic.text.language.answer import Answer
@@ -30,6 +31,10 @@ _HOMES = {
     "drop": "mnemic.text.opening",
     "aopen": "mnemic.text.aio",
     "AsyncMemory": "mnemic.text.aio",
+    "connect": "mnemic.client",
+    "aconnect": "mnemic.client",
+    "Client": "mnemic.client",
+    "AsyncClient": "mnemic.client",
     "Memory": "mnemic.text.memory",
     "Preview": "mnemic.text.forgetting",
     "Answer": "mnemic.text.language.answer",
@@ -44,7 +49,9 @@ _HOMES = {
 
 __all__ = [
     "Answer",
+    "AsyncClient",
     "AsyncMemory",
+    "Client",
     "Filter",
     "Hit",
     "Kind",
@@ -54,7 +61,9 @@ __all__ = [
     "Receipt",
     "Record",
     "Turn",
+    "aconnect",
     "aopen",
+    "connect",
     "drop",
     "open",
     "spaces",

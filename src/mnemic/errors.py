@@ -33,3 +33,19 @@ class LanguageError(MnemicError):
 
 class MissingExtraError(MnemicError, ImportError):
     """An optional dependency is not installed; the message names the exact pip line."""
+
+
+class UnauthorizedError(MnemicError):
+    """A server was asked without a token, or with one it does not know."""
+
+
+class ForbiddenError(MnemicError):
+    """The token does not allow this in that space."""
+
+
+class LimitError(MnemicError):
+    """A request is too large, or came too soon; ``retry_after`` is how many seconds to wait, None if it never fits."""
+
+    def __init__(self, message: str, retry_after: float | None = None) -> None:
+        super().__init__(message)
+        self.retry_after = retry_after

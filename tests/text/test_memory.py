@@ -376,6 +376,34 @@ class TestForget:
         assert "Lisbon" not in found.text
 
 
+class TestScan:
+    def test_pages_through_what_is_current_in_the_order_stored(self, memory: Memory) -> None:
+        ids = list(memory.remember([f"Note number {n}." for n in range(5)]).ids)
+        forgotten(memory, ids[1])
+        new = memory.revise(ids[2], "Note number two.").ids[0]
+        seen: list[str] = []
+        cursor: str | None = None
+        for _ in range(9):
+            page, cursor = memory.scan(cursor=cursor, limit=2)
+            assert len(page) <= 2
+            seen += [record.id for record in page]
+            if cursor is None:
+                break
+        assert seen == [ids[0], ids[3], ids[4], new]
+
+    def test_filters_and_masks(self, memory: Memory) -> None:
+        memory.remember(f"My password is {PASSWORD}.", speaker="Ana", at="2024-03-01")
+        memory.remember("Hello.", speaker="Ben", at="2024-03-02")
+        (record,), end = memory.scan(Filter(until="2024-03-02"))  # type: ignore[arg-type]
+        assert PASSWORD not in record.text
+        assert end is None
+        assert PASSWORD in memory.scan(Filter(speakers=["Ana"]), secrets=True)[0][0].text
+
+    def test_refuses_a_page_of_nothing(self, memory: Memory) -> None:
+        with pytest.raises(InputError, match="limit"):
+            memory.scan(limit=0)
+
+
 class TestReflect:
     @pytest.fixture
     def moved(self, memory: Memory, clock: Any) -> Memory:

@@ -9,7 +9,7 @@ from importlib import import_module
 
 import typer
 
-from mnemic.cli import attend, data, demo, show, verbs, weights
+from mnemic.cli import attend, data, demo, mcp, serve, show, verbs, weights
 from mnemic.errors import InputError, MnemicError
 
 app = typer.Typer(
@@ -36,6 +36,8 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "export": data.export,
     "restore": data.restore,
     "rebuild": data.rebuild,
+    "serve": serve.serve,
+    "mcp": mcp.mcp,
     "spaces": data.spaces,
     "systems": data.systems,
     "doctor": data.doctor,
@@ -44,6 +46,7 @@ COMMANDS: dict[str, Callable[..., None]] = {
 for _name, _command in COMMANDS.items():
     app.command(_name)(_command)
 app.add_typer(weights.app, name="models")
+app.add_typer(serve.app, name="token")
 
 
 GROUPS = {"bench": "mnemic.cli.bench", "govern": "mnemic.cli.govern"}

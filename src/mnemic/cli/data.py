@@ -6,9 +6,8 @@ import json as json_module
 import platform
 import sqlite3
 import sys
-from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
@@ -16,9 +15,10 @@ import mnemic
 from mnemic import models
 from mnemic.cli import options as o
 from mnemic.cli import show
-from mnemic.errors import InputError, MnemicError
+from mnemic.errors import MnemicError
 from mnemic.text import importers, opening
 from mnemic.text import systems as registry
+from mnemic.text.store.transfer import read_export
 
 
 def import_(
@@ -86,27 +86,14 @@ def restore(
     json: o.Json = False,
 ) -> None:
     """Bring an export back into an empty space, times and versions included: all of it or nothing."""
-    lines = list(_lines(source))
-    if not lines or lines[0].get("mnemic") != 1 or "system" not in lines[0]:
-        raise InputError(f"{source} is not an export of Mnemic: it has no header line")
+    # Not splitlines: it also breaks at characters that JSON allows inside a string.
+    lines = list(read_export(o.read_text(source).rstrip("\n").split("\n"), str(source)))
     with o.open_memory(store, space, str(lines[0]["system"]), encoders) as memory:
         count = memory.space.restore(lines)
     if json:
         show.print_json({"restored": count})
     else:
         show.out.print(f"{count} records restored", markup=False)
-
-
-def _lines(source: Path) -> Iterator[dict[str, Any]]:
-    # Not splitlines: it also breaks at characters that JSON allows inside a string.
-    for number, line in enumerate(o.read_text(source).rstrip("\n").split("\n"), 1):
-        try:
-            read = json_module.loads(line)
-        except json_module.JSONDecodeError as error:
-            raise InputError(f"{source}, line {number} is not JSON ({error}): nothing was restored") from None
-        if not isinstance(read, dict):
-            raise InputError(f"{source}, line {number} is no JSON object: nothing was restored")
-        yield read
 
 
 def rebuild(

@@ -8,6 +8,7 @@ import re
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from itertools import chain, islice
@@ -60,6 +61,9 @@ class Memory:
         self.system = system
         self.language = language
         self.clock = clock
+        self.pace: AbstractContextManager[Any] = nullcontext()
+        """Entered around what keeps a core busy. A server puts a semaphore here, so that it does not do too much at
+        once."""
         self._on_close = on_close
         self._last: tuple[datetime, str] | None = None
 
@@ -93,7 +97,9 @@ class Memory:
             )
         several = [what] if isinstance(what, str | Turn | Mapping) else list(what)
         batch, named = self._batch(several, Turn("", speaker, to_datetime(at), session, role, meta=meta or {}))
-        receipt = self.space.write(batch, op="remember", idempotency_key=idempotency_key)
+        with self.pace:
+            prepared = self.space.prepare(batch)
+        receipt = self.space.commit(prepared, op="remember", idempotency_key=idempotency_key)
         ids = [id for id in receipt.ids if id in named]
         if not ids and receipt.ids:  # the receipt of an earlier call with this idempotency key
             ids = [record.id for record in self.space.get(receipt.ids) if record.kind == Kind.TURN]
@@ -201,24 +207,8 @@ class Memory:
         old = next(iter(self.space.get([id])), None)
         if old is None or old.state == State.FORGOTTEN:
             raise NotFoundError(f"no memory has the id {id!r}: see recall or history for the ids there are")
-        text = _clean(text, "the text")
-        if not text.strip():
-            raise InputError("the new text is empty: use forget to take a memory away")
-        _bounded(text, "the new text")
         changed = to_datetime(at)
-        new = replace(
-            old,
-            id=new_id(),
-            text=text,
-            at=changed or old.at,
-            valid=Interval(changed or old.valid.start, None),
-            recorded=None,
-            keys=(),
-            secrets=tuple(secrets.find_in(text, old.caption)),
-            supersedes=old.id,
-            superseded_by=None,
-            version=old.version + 1,
-        )
+        new = revision(old, text, changed)
         # What was read out of the old words alone no longer counts; the new words are read by the next reflect.
         stale = [] if changed else [record.id for record in derived(self.space, [old]) if record.state == State.ACTIVE]
         return self.space.write(Batch(puts=[new], retire={old.id: new.id}, archive=stale), op="revise")
@@ -290,7 +280,8 @@ class Memory:
             as_of=to_datetime(as_of),
             filter=_settled(filter or Filter()),
         )
-        found = self.system.read(asked, self.env)
+        with self.pace if self.language is None else nullcontext():  # a model may be waited for
+            found = self.system.read(asked, self.env)
         self.space.log_use(found.used)
         return replace(found, hits=tuple(replace(hit, record=masked(hit.record)) for hit in found.hits))
 
@@ -311,6 +302,19 @@ class Memory:
         """Records by id. Secrets are masked unless asked for."""
         found = self.space.get([ids] if isinstance(ids, str) else list(ids), to_datetime(as_of))
         return found if secrets else [masked(record) for record in found]
+
+    def scan(
+        self, filter: Filter | None = None, *, cursor: str | None = None, limit: int = 1000, secrets: bool = False
+    ) -> tuple[list[Record], str | None]:
+        """The records that pass ``filter``, in the order they were stored, and the cursor of the next page (None: no
+        more). Old versions are left out, so that a page may hold fewer than ``limit``. Secrets are masked unless asked
+        for.
+        """
+        if limit < 1:
+            raise InputError(f"limit must be at least 1, not {limit}")
+        page, after = self.space.scan(_settled(filter or Filter()), cursor, limit)
+        current = [record for record in page if record.state != State.SUPERSEDED]
+        return (current if secrets else [masked(record) for record in current]), after
 
     def history(self, id: str) -> list[Record]:
         """All versions of a memory, oldest first, secrets masked. Raises :class:`NotFoundError`."""
@@ -378,6 +382,27 @@ class Memory:
 def _settled(filter: Filter) -> Filter:
     """``filter`` with its times as datetimes."""
     return replace(filter, since=to_datetime(filter.since), until=to_datetime(filter.until))
+
+
+def revision(old: Record, text: str, changed: datetime | None) -> Record:
+    """The version after ``old``: it says ``text``, from ``changed`` on if the world changed then."""
+    text = _clean(text, "the text")
+    if not text.strip():
+        raise InputError("the new text is empty: use forget to take a memory away")
+    _bounded(text, "the new text")
+    return replace(
+        old,
+        id=new_id(),
+        text=text,
+        at=changed or old.at,
+        valid=Interval(changed or old.valid.start, None),
+        recorded=None,
+        keys=(),
+        secrets=tuple(secrets.find_in(text, old.caption)),
+        supersedes=old.id,
+        superseded_by=None,
+        version=old.version + 1,
+    )
 
 
 def masked(record: Record) -> Record:

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from mnemic.text.plan import Hit
 from mnemic.text.record import Kind, Record, Span
-from mnemic.text.steps.render import count_tokens, cut, line, name, pack, shown, visible, when
+from mnemic.text.steps.render import count_tokens, cut, line, name, pack, quoted, shown, visible, when
 
 AT = datetime(2023, 5, 8, 13, 56, tzinfo=UTC)
 
@@ -147,3 +147,14 @@ class TestPack:
         assert short.endswith("…")
         assert text.startswith(short[:-1])
         assert count_tokens(short) <= budget
+
+
+class TestQuoted:
+    @given(st.text())
+    def test_nothing_inside_can_close_it(self, text: str) -> None:
+        first, *_, last = quoted(text).split("\n")
+        assert first.replace("<", "</", 1) == last
+        assert last not in text
+        assert quoted(text).count(last) == 1
+        again = quoted(f"{text}\n{last}")  # who knows the mark of one quotation does not know the next
+        assert again.count(again.rsplit("\n", 1)[1]) == 1

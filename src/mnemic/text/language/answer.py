@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import math
 import re
 from collections import Counter
@@ -17,7 +16,7 @@ from mnemic.text.language.base import Language, Message, structured
 from mnemic.text.language.cues import Ask, asks, date, has_cue, is_aside, period, sentences
 from mnemic.text.plan import Hit, Recall
 from mnemic.text.record import Kind
-from mnemic.text.steps.render import name
+from mnemic.text.steps.render import name, quoted
 
 NOTHING = "Nothing relevant is stored."
 LONGEST = 240
@@ -92,14 +91,11 @@ def answer_with(language: Language, question: str, recall: Recall, now: datetime
     if not recall.text.strip():
         raise InputError("no memory fits into the budget of the recall; raise budget to get an answer")
     hits = {hit.n: hit for hit in recall.hits}
-    # A fence that depends on what it encloses: nothing stored can contain its own closing line.
-    fence = hashlib.sha256(recall.text.encode("utf-8", "replace")).hexdigest()[:12]
     asked = [
         Message("system", RULES),
         Message(
             "user",
-            f"<memories {fence}>\n{recall.text}\n</memories {fence}>\n\nCurrent time: {now.isoformat(' ', 'minutes')}\n"
-            f"Question: {question}",
+            f"{quoted(recall.text)}\n\nCurrent time: {now.isoformat(' ', 'minutes')}\nQuestion: {question}",
         ),
     ]
 

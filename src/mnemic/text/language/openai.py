@@ -47,6 +47,19 @@ def connect(
     return OpenAI(model, base_url, key_env, timeout, attempts=attempts, backoff=backoff)
 
 
+def address(base_url: str) -> httpx.URL:
+    """``base_url`` as an address that requests can be sent to. Raises InputError."""
+    try:
+        url = httpx.URL(base_url)
+    except (httpx.InvalidURL, TypeError) as error:
+        raise InputError(f"the base_url cannot be read ({error}); it looks like {OPENAI_URL}") from None
+    if url.scheme not in ("http", "https") or not url.host:
+        raise InputError(f"the base_url must be an http:// or https:// address such as {OPENAI_URL}")
+    if url.userinfo:
+        raise InputError("the base_url must not hold a user name or password; name the key's variable in key_env")
+    return url
+
+
 @dataclass(slots=True)
 class _Dialect:
     """What the server turned out to want; learnt from its refusals and kept only if the other way worked."""
@@ -74,15 +87,7 @@ class OpenAI:
             raise InputError("a language model needs a name, such as 'gpt-4.1-mini'")
         if attempts < 1 or timeout <= 0 or backoff < 0:
             raise InputError("attempts must be at least 1, timeout above 0 and backoff not negative")
-        address = base_url or OPENAI_URL
-        try:
-            url = httpx.URL(address)
-        except (httpx.InvalidURL, TypeError) as error:
-            raise InputError(f"the base_url cannot be read ({error}); it looks like {OPENAI_URL}") from None
-        if url.scheme not in ("http", "https") or not url.host:
-            raise InputError(f"the base_url must be an http:// or https:// address such as {OPENAI_URL}")
-        if url.userinfo:
-            raise InputError("the base_url must not hold a user name or password; name the key's variable in key_env")
+        url = address(base_url or OPENAI_URL)
         self.name = model
         self.base_url = f"{url.scheme}://{url.netloc.decode('ascii')}{url.path.rstrip('/')}"
         self._url = url.copy_with(path=url.path.rstrip("/") + "/chat/completions")

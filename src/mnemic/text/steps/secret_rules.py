@@ -180,7 +180,7 @@ _PREFIXES = tuple("""
 sk- sk_live_ sk_test_ rk_live_ rk_test_ whsec_ ghp_ gho_ ghu_ ghs_ ghr_ github_pat_ glpat- gldt- glrt- AKIA ASIA xoxa-
 xoxb- xoxe- xoxo- xoxp- xoxr- xoxs- xapp- AIza ya29. GOCSPX- npm_ pypi- hf_ gsk_ r8_ nvapi- tvly- lin_api_ sntrys_
 dop_v1_ shpat_ shpss_ shpca_ SG. ATATT3
-dapi AGE-SECRET-KEY-1 key- PMAK- sq0atp- sq0csp-""".split())
+dapi AGE-SECRET-KEY-1 key- PMAK- sq0atp- sq0csp- mnk_""".split())
 _GAP = r"(?:\s|\\[nr])*+"
 _SHAPES = [(shape, re.compile(flat(shape.pattern))) for shape in (
     Shape("key", ("PRIVATE KEY",), r"(-----BEGIN (?:[A-Z0-9]{1,12} ){0,3}PRIVATE KEY(?: BLOCK)?-----(?:" + _GAP

@@ -142,31 +142,22 @@ def index_row(first: Sequence[Any], keys: Sequence[Sequence[Any]], dense: int) -
     (id, kind, at, valid_from, valid_to, ended, recorded, retired, forgotten, archived,
      speaker, role, session, supersedes, question, time_word, words, names, reaction, *_) = first  # fmt: skip
     # A key may lack its vectors while the space is being encoded anew: then it has no terms, and no direction.
-    return Row(
-        id=id,
-        kind=kind,
-        at=math.nan if at is None else at / 1e6,
-        valid_from=math.nan if valid_from is None else valid_from / 1e6,
-        valid_to=NEVER if valid_to is None else valid_to / 1e6,
-        ended=NEVER if ended is None else ended / 1e6,
-        recorded=recorded / 1e6,
-        retired=NEVER if retired is None else retired / 1e6,
-        forgotten=NEVER if forgotten is None else forgotten / 1e6,
-        archived=NEVER if archived is None else archived / 1e6,
-        speaker=speaker,
-        role=role,
-        session=session,
-        supersedes=supersedes,
-        question=bool(question),
-        time_word=bool(time_word),
-        words=words,
-        names=names,
-        reaction=bool(reaction),
-        tokens=[k[-4] for k in keys],
-        sparse_terms=[np.frombuffer(k[-3], np.uint16) if k[-3] else _NO_TERMS for k in keys],
-        sparse_weights=[np.frombuffer(k[-2], np.float16) if k[-2] else _NO_WEIGHTS for k in keys],
-        dense=[np.frombuffer(k[-1] or bytes(4 * dense), np.float32) for k in keys] if dense else [],
-    )
+    return Row(  # by position, because a space is loaded row by row
+        id, kind,
+        math.nan if at is None else at / 1e6,
+        math.nan if valid_from is None else valid_from / 1e6,
+        NEVER if valid_to is None else valid_to / 1e6,
+        NEVER if ended is None else ended / 1e6,
+        recorded / 1e6,
+        NEVER if retired is None else retired / 1e6,
+        NEVER if forgotten is None else forgotten / 1e6,
+        NEVER if archived is None else archived / 1e6,
+        speaker, role, session, supersedes, question == 1, time_word == 1, words, names, reaction == 1,
+        [k[-4] for k in keys],
+        [np.frombuffer(k[-3], np.uint16) if k[-3] else _NO_TERMS for k in keys],
+        [np.frombuffer(k[-2], np.float16) if k[-2] else _NO_WEIGHTS for k in keys],
+        [np.frombuffer(k[-1] or bytes(4 * dense), np.float32) for k in keys] if dense else [],
+    )  # fmt: skip
 
 
 INDEX_COLUMNS = (

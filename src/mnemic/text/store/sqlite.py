@@ -152,7 +152,8 @@ class SqliteSpace(SqliteJobs, SqliteSnapshots, SqliteTransfer, SqliteUsage):
             counts = {"put": len(stored), "retire": len(batch.retire), "forget": len(batch.forget)}
             detail = {k: v for k, v in counts.items() if v}
             audit(db, seq, at, op, list(dict.fromkeys(touched)), detail)
-            masked = sum(len(r.secrets) for r in batch.puts if r.kind == Kind.TURN)
+            fresh = set(stored)
+            masked = sum(len(r.secrets) for r in batch.puts if r.kind == Kind.TURN and r.id in fresh)
             receipt = Receipt(seq, tuple(dict.fromkeys(touched)), tuple(duplicates), secrets=masked, at=from_micros(at))
             if idempotency_key is not None:
                 body = dump([seq, receipt.ids, receipt.duplicates, receipt.secrets, at], "the receipt")
@@ -359,6 +360,8 @@ class SqliteSpace(SqliteJobs, SqliteSnapshots, SqliteTransfer, SqliteUsage):
             finally:
                 if collecting:
                     gc.enable()
+            if not index.seq:  # the whole file went through the connection's cache, and is not needed there again
+                db.execute("PRAGMA shrink_memory")
             index.seq = newest
 
     def _load(self, db: sqlite3.Connection, index: Index) -> None:

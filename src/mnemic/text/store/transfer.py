@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sqlite3
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -22,6 +23,27 @@ _STATES = ("recorded", "zone", "valid_to", "supersedes", "superseded_by", "retir
 _TEXTS = ("id", "kind", "text", "speaker", "role", "session", "caption", "supersedes", "superseded_by")
 _TIMES = ("at", "zone", "valid_from", "valid_to", "recorded", "retired", "ended", "forgotten", "archived")
 _NEEDED = ("id", "kind", "text", "recorded", "zone")
+
+
+def read_export(lines: Iterable[str], name: str) -> Iterator[dict[str, Any]]:
+    """What :meth:`SqliteTransfer.export` wrote as JSON lines into the file ``name``, its header first.
+
+    Raises :class:`InputError` for anything else, before or while reading.
+    """
+    header = False
+    for number, text in enumerate(lines, 1):
+        try:
+            line = json.loads(text)
+        except (ValueError, RecursionError) as error:
+            raise InputError(f"{name}, line {number} is not JSON ({error}): nothing was restored") from None
+        if not isinstance(line, dict):
+            raise InputError(f"{name}, line {number} is no JSON object: nothing was restored")
+        header = header or (line.get("mnemic") == 1 and "system" in line)
+        if not header:
+            break
+        yield line
+    if not header:
+        raise InputError(f"{name} is not an export of Mnemic: it has no header line")
 
 
 class SqliteTransfer(ABC):

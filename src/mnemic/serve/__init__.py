@@ -1,0 +1,1 @@
+"""One process that serves memories: REST, MCP, an OpenAI-compatible proxy and web pages."""

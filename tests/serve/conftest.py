@@ -1,0 +1,17 @@
+"""Fixtures of the server's tests."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from pages_fixtures import browser, open_tab, website  # noqa: F401  fixtures too
+from served import Served, serving
+
+
+@pytest.fixture
+def served(tmp_path: Path) -> Iterator[Served]:
+    """A server inside the test, with an empty store."""
+    with serving(tmp_path / "store") as running:
+        yield running
