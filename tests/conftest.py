@@ -11,11 +11,17 @@ import pytest
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
+from hypothesis import settings
+
 import mnemic
 from mnemic import models
 from mnemic.errors import ModelError
 from mnemic.text.encode.base import SparseEncoder
 from mnemic.text.language.base import Language
+
+# Machines that run tests are shared: how long an example takes says nothing about the code.
+settings.register_profile("mnemic", deadline=None)
+settings.load_profile("mnemic")
 
 START = datetime(2024, 3, 1, 9, 0, tzinfo=UTC)
 
