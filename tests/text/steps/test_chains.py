@@ -70,6 +70,13 @@ def test_a_time_that_dates_an_event_is_near_and_no_chain() -> None:
 CHAT = ("I see that we talked quite a bit on 28 February.", "Yes, I always enjoy our chats.")
 
 
+def test_a_time_that_is_pointed_to_is_looked_up_in_the_context_beside_other_steps() -> None:
+    chain = ["f_value(speaker, Ben)", "f_between(response, -1, -1)"]
+    assert told("What was the last thing Ben said that day?") == chain
+    assert told("What was the last thing Ben said that day?", *CHAT) == ["f_value(date, 2024-02-28)", *chain]
+    assert told("What was the last thing Ben said?", *CHAT) == chain
+
+
 @pytest.mark.parametrize(
     "question", ["Can you summarize what we discussed?", "What did we discuss then?", "Yes, please do."]
 )

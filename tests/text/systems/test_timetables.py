@@ -7,10 +7,10 @@ timetables    99.2 [99.0, 99.2]    99.4 [99.2, 99.5]             81.5      86.0
 mnemic        99.2 [99.0, 99.2]    98.4 [98.2, 98.6]             90.2      93.5
 bm25           3.6 [ 3.2,  4.0]     9.1 [ 8.4, 10.3]             47.2      54.5
 
-So chains beat similarity as the paper has it. The default system reads the same time grammar and is as good at times; it
-is better at content in a time (96 questions), since it ranks with windows where this one compares turns alone. On LoCoMo
-(R@10, words only) conversations 1 to 5 give 63.5 (bm25 61.8), 6 to 7 give 60.0 (56.4). Turns of the time that dates an
-event first: 63.5 (1 to 5), those alone 63.5, that time ignored 62.5.
+So chains beat similarity as the paper has it. The default system reads the same time grammar and is as good at times;
+it is better at content in a time (96 questions), since it ranks with windows where this one compares turns alone. On
+LoCoMo (R@10, words only) conversations 1 to 5 give 63.5 (bm25 61.8), 6 to 7 give 60.0 (56.4). Turns of the time that
+dates an event first: 63.5 (1 to 5), those alone 63.5, that time ignored 62.5.
 """
 
 from __future__ import annotations

@@ -45,6 +45,7 @@ _DANGLING = re.compile(
     r"(?i)\b(?:then|(?:that|this|the same|those|these) (?:\w+ )?(?:days?|times?|weeks?|weekends?|months?|years?|morning"
     r"|afternoon|evening|night|sessions?|conversations?|chats?|discussions?|talks?|periods?))\b"
 )
+_TIMES = ("session", "day", "date", "time", "moment")
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,9 +81,9 @@ def route(
 
 def dangles(found: Route) -> bool:
     """Whether a question needs what was said before it: it points to a time without naming one, or says nothing."""
-    if found.chain:
-        return False
-    return not found.content or (not found.near and bool(_DANGLING.search(found.text)) and not found.asked.anchor)
+    if _DANGLING.search(found.text):
+        return not (found.near or found.asked.anchor or any(step.column in _TIMES for step in found.chain))
+    return not found.chain and not found.content
 
 
 def read(text: str, now: datetime, dates: Sequence[datetime], speakers: Sequence[str]) -> Route:
