@@ -64,13 +64,19 @@ def test_a_run_that_breaks_off_goes_on_where_it_was(memory: mnemic.Memory) -> No
     assert run(memory, cursor)[0] == ["t3"]
 
 
-def test_skipped_turns_come_again_with_all_the_others(memory: mnemic.Memory) -> None:
+def test_skipped_turns_stay_new_also_through_a_tear(memory: mnemic.Memory) -> None:
     fill(memory, 3)
     working = Mending(Job(1, "reflect"), memory.env)
     for page in working:
+        assert all(map(working.new, page))
         working.skip(page[:1], LanguageError("no"))
     memory.forget("t2", erase=True)
-    assert run(memory, working.cursor)[0] == ["t0", "t1"]
+    again = Mending(Job(1, "reflect", cursor=working.cursor), memory.env, size=1)
+    pages = iter(again)
+    (first,) = next(pages)
+    assert (first.id, again.new(first)) == ("t0", True)
+    third = Mending(Job(1, "reflect", cursor=again.cursor), memory.env, size=1)
+    assert [(turn.id, third.new(turn)) for (turn,) in third] == [("t0", False), ("t1", False)]
 
 
 def test_what_stands_has_all_its_sources(memory: mnemic.Memory) -> None:

@@ -22,13 +22,15 @@ from mnemic.text.systems.base import Env
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """What one search brought. Scores are similarities divided by the largest: ``turns`` id -> score, ``derived`` the
-    best derived records that stand, with theirs, best first. ``leg`` is the one that was compared by."""
+    """What one search brought. Scores are similarities divided by the largest, which is ``scale``: ``turns`` id ->
+    score, ``derived`` the best derived records that stand, with theirs, best first. ``leg`` is what they were compared
+    by."""
 
     turns: Mapping[str, float]
     derived: Sequence[tuple[Record, float]]
     candidates: Candidates
     own: Floats
+    scale: float
 
     @property
     def leg(self) -> str:
@@ -68,7 +70,8 @@ def find(
         wanted &= set(asked.kinds) or {Kind.TURN}
     plan = similarity.plan(query, env.encoders, replace(asked, kinds=sorted(wanted)), depth=depth, exact=exact)
     c = env.space.search(plan)
-    own = similarity.scaled(similarity.own(c, c.is_turn) + similarity.own(c, ~c.is_turn))
+    raw = similarity.own(c, c.is_turn) + similarity.own(c, ~c.is_turn)
+    own, scale = similarity.scaled(raw), float(raw.max(initial=0.0)) or 1.0
     turns = np.flatnonzero(c.is_turn & c.eligible & (own > 0))
     ids = env.space.id_of([int(n) for n in c.item[turns]])
     scores: dict[str, float] = {}
@@ -77,7 +80,7 @@ def find(
     slots = assemble.best(c, own, most or query.k + 10, ~c.is_turn & (own > 0))
     by_id = dict(zip(env.space.id_of([int(n) for n in c.item[slots]]), own[slots].tolist(), strict=True))
     records = [r for r in env.space.get(list(by_id), query.as_of) if r.id.startswith(prefix)]
-    return Found(scores, [(r, by_id[r.id]) for r in standing(records, env.space)], c, own)
+    return Found(scores, [(r, by_id[r.id]) for r in standing(records, env.space)], c, own, scale)
 
 
 def hits(

@@ -24,24 +24,30 @@ TEARING = frozenset(("forget", "purge", "revise"))
 class Mending(Working):
     """:class:`Working`, from the beginning again if the space was torn since the last run (``torn``).
 
-    Its user skips turns whose records still stand. Whatever was skipped for an error is among those that come again.
+    Its user passes over turns whose records still stand. ``new`` tells the turns that no run has worked through.
     """
 
     def __init__(self, job: Job, env: Env, *, size: int = 200, filter: Filter | None = None) -> None:
         super().__init__(job, env, size=size, filter=filter)
-        told = json.loads(job.cursor) if job.cursor else None
-        self._seq = int(told["seq"]) if isinstance(told, dict) else 0
+        told = json.loads(job.cursor) if job.cursor else {}
+        self._seq, self._reached = (int(told[key]) if isinstance(told, dict) and told else 0 for key in ("seq", "far"))
+        self._left = frozenset(self._waiting)
         self.torn = False
         for change in env.space.changes(self._seq):
+            self.torn = self.torn or (job.cursor is not None and change.op in TEARING)
             self._seq = change.seq
-            self.torn = self.torn or (told is not None and change.op in TEARING)
         if self.torn:
-            self._at, self._waiting = "0", []
+            self._at = "0"
+
+    def new(self, turn: Record) -> bool:
+        """Whether no run before this one has worked through ``turn``."""
+        return turn.position > self._reached or turn.id in self._left
 
     @property
     def cursor(self) -> str:
         told = json.loads(super().cursor)
-        return json.dumps({**(told if isinstance(told, dict) else {"at": str(told), "left": []}), "seq": self._seq})
+        at, left = (told["at"], told["left"]) if isinstance(told, dict) else (str(told), [])
+        return json.dumps({"at": at, "left": left, "seq": self._seq, "far": max(self._reached, int(at))})
 
 
 def counts(record: Record | None) -> bool:

@@ -21,6 +21,7 @@ SYSTEMS: dict[str, str] = {
     "hema": "mnemic.text.systems.hema:Hema",
     "memgas": "mnemic.text.systems.memgas:MemGas",
     "amem": "mnemic.text.systems.amem:AMem",
+    "tim": "mnemic.text.systems.tim:Tim",
     "scm": "mnemic.text.systems.scm:Scm",
     "longrag": "mnemic.text.systems.longrag:LongRag",
     "timetables": "mnemic.text.systems.timetables:Timetables",
