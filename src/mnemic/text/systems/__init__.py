@@ -22,7 +22,10 @@ SYSTEMS: dict[str, str] = {
     "memgas": "mnemic.text.systems.memgas:MemGas",
     "amem": "mnemic.text.systems.amem:AMem",
     "tim": "mnemic.text.systems.tim:Tim",
+    "memorag": "mnemic.text.systems.memorag:MemoRag",
+    "memos": "mnemic.text.systems.memos:MemOs",
     "scm": "mnemic.text.systems.scm:Scm",
+    "longmemeval": "mnemic.text.systems.longmemeval:LongMemEval",
     "longrag": "mnemic.text.systems.longrag:LongRag",
     "timetables": "mnemic.text.systems.timetables:Timetables",
 }
