@@ -1,7 +1,7 @@
 """Who is measured: anything that can remember turns and recall them, opened fresh for every haystack.
 
-A contender is named ``SYSTEM[@ENCODERS]``: ``mnemic``, ``mnemic@lexical``, ``mnemic@splade-tiny+minilm``; or it is a
-control (:mod:`mnemic.bench.controls`), which says what a number is worth.
+A contender is named ``[READER+]SYSTEM[@ENCODERS]``: ``mnemic``, ``mnemic@lexical``, ``mnemic@splade-tiny+minilm``,
+``longrag+hema@lexical``; or it is a control (:mod:`mnemic.bench.controls`), which says what a number is worth.
 """
 
 from __future__ import annotations

@@ -34,7 +34,9 @@ Data = Annotated[
 Systems = Annotated[
     list[str] | None,
     typer.Option(
-        "--system", help="SYSTEM\\[@ENCODERS], such as mnemic@splade-tiny+minilm, or a control (bm25, recent, random)."
+        "--system",
+        help="\\[READER+]SYSTEM\\[@ENCODERS], such as mnemic@splade-tiny+minilm or longrag+hema@lexical, or a control "
+        "(bm25, recent, random).",
     ),
 ]
 Seed = Annotated[int, typer.Option("--seed", help="What is drawn at random is drawn from this.")]

@@ -129,12 +129,13 @@ def spaces(store: o.Store = None, json: o.Json = False) -> None:
 
 
 def systems(json: o.Json = False) -> None:
-    """The memory systems there are."""
+    """The memory systems and the readers there are."""
     rows = registry.describe()
     if json:
         show.print_json(rows)
     else:
-        show.table(("name", "kind", "paper", "good at"), [(r["name"], r["kind"], r["paper"], r["about"]) for r in rows])
+        columns = ("name", "kind", "paper", "good_at", "cost")
+        show.table([c.replace("_", " ") for c in columns], [[row[c] for c in columns] for row in rows])
 
 
 def doctor(store: o.Store = None, json: o.Json = False) -> None:

@@ -25,6 +25,10 @@ System = Annotated[
     str | None,
     typer.Option("--system", help="How the space remembers; only to make a new one.", show_default=False),
 ]
+Reader = Annotated[
+    str | None,
+    typer.Option("--reader", help="Read through this reader, such as longrag (see `mnemic systems`)."),
+]
 Encoders = Annotated[
     str,
     typer.Option("--encoders", help="auto, lexical, or names joined by commas (splade-tiny,minilm)."),

@@ -72,6 +72,7 @@ def recall(
     since: Annotated[str | None, typer.Option(help="Only what was said from then on.")] = None,
     until: Annotated[str | None, typer.Option(help="Only what was said before then.")] = None,
     phrase: Annotated[str | None, typer.Option(help="Only what has these words in this order.")] = None,
+    reader: o.Reader = None,
     prompt: Annotated[bool, typer.Option("--prompt", help="Print the text for a prompt only.")] = False,
     store: o.Store = None,
     space: o.Space = "default",
@@ -86,7 +87,7 @@ def recall(
         until=to_datetime(until),
         phrase=phrase,
     )
-    with o.open_memory(store, space, read_only=True) as memory:
+    with o.open_memory(store, space, reader, read_only=True) as memory:
         found = memory.recall(
             _text(query), k=k, budget=budget, now=now, valid_at=valid_at, as_of=as_of, filter=narrowed
         )
@@ -107,6 +108,7 @@ def ask(
     now: o.Now = None,
     valid_at: o.ValidAt = None,
     as_of: o.AsOf = None,
+    reader: o.Reader = None,
     model: o.Model = None,
     base_url: o.BaseUrl = None,
     store: o.Store = None,
@@ -114,7 +116,7 @@ def ask(
     json: o.Json = False,
 ) -> None:
     """An answer with citations: by a language model if one is named, else the best sentences."""
-    with o.open_memory(store, space, read_only=True, model=o.language(model, base_url)) as memory:
+    with o.open_memory(store, space, reader, read_only=True, model=o.language(model, base_url)) as memory:
         extra = {} if budget is None else {"budget": budget}
         answer = memory.ask(_text(question), k=k, now=now, valid_at=valid_at, as_of=as_of, **extra)
     if json:

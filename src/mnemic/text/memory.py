@@ -23,7 +23,7 @@ from mnemic.text.plan import Filter, Query, Recall
 from mnemic.text.record import Batch, Interval, Kind, Receipt, Record, Span, State, Turn, new_id, to_datetime
 from mnemic.text.steps import secrets
 from mnemic.text.store.base import Prepared, Space
-from mnemic.text.systems.base import Env, System
+from mnemic.text.systems.base import Env, System, memory_of
 
 MAX_TEXT = 1_000_000
 """Characters in one turn. Longer documents are split by the importers."""
@@ -362,7 +362,7 @@ class Memory:
 
     def export(self, *, secrets: bool = False) -> Iterator[dict[str, Any]]:
         """Everything as plain dicts, one a line of JSONL. Secrets are masked for good unless asked for."""
-        yield {"mnemic": 1, "space": self.space.name, "system": self.system.name}
+        yield {"mnemic": 1, "space": self.space.name, "system": memory_of(self.system).name}
         for line in self.space.export():
             yield line if secrets or "item" not in line else {"item": _masked_item(line["item"])}
 

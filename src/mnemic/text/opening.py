@@ -22,7 +22,7 @@ from mnemic.text.record import new_id
 from mnemic.text.store.base import Encoders
 from mnemic.text.store.schema import is_store
 from mnemic.text.store.sqlite import SqliteSpace
-from mnemic.text.systems.base import System
+from mnemic.text.systems.base import Reader, System, memory_of
 
 SUFFIX = ".db"
 REBUILDING = "rebuilding "
@@ -41,7 +41,7 @@ def utc_now() -> datetime:
 def open(
     path: str | Path,
     space: str = "default",
-    system: str | System = "mnemic",
+    system: str | System | Reader = "mnemic",
     *,
     encoders: str | Sequence[str] | Encoders = "auto",
     language: Language | None = None,
@@ -52,20 +52,23 @@ def open(
     """Open the memory at ``path``, making it if it is not there.
 
     A path that ends in ``.db`` is one space; any other is a folder of spaces, one file each; ``:memory:`` lives as
-    long as the object. ``system`` names how it remembers (see :data:`mnemic.text.systems.SYSTEMS`). ``encoders`` is
-    ``auto`` (what the space was made with; for a new one the default encoder if its weights were pulled),
-    ``lexical``, or names such as ``["splade-tiny", "minilm"]`` (see :mod:`mnemic.text.encode`). ``durability="normal"``
-    survives a crash of the process but may lose the last writes when the power fails.
+    long as the object. ``system`` names how it remembers (see :data:`mnemic.text.systems.SYSTEMS`), or how what it
+    remembers is read: ``longrag`` reads the memory that the space was made with, ``longrag+hema`` says which that is.
+    ``encoders`` is ``auto`` (what the space was made with; for a new one the default encoder if its weights were
+    pulled), ``lexical``, or names such as ``["splade-tiny", "minilm"]`` (see :mod:`mnemic.text.encode`).
+    ``durability="normal"`` survives a crash of the process but may lose the last writes when the power fails.
 
     Raises :class:`ConflictError` when the space was made with another system or other encoders (``mnemic rebuild``
     changes them), :class:`StoreError` when the file cannot be used.
     """
     if durability not in ("full", "normal"):
         raise InputError(f"durability is 'full' or 'normal', not {durability!r}")
+    if isinstance(system, str):
+        systems.parse(system)  # before a file is made for a system that there is not
     file = locate(path, space, make=not read_only)
-    made = system if not isinstance(system, str) else systems.make(system)
     opened = SqliteSpace(str(file), Encoders(), name=space, durability=durability, read_only=read_only, clock=clock)
     try:
+        made = systems.over(system, opened.get_meta("system"))
         settle(opened, made, encoders, read_only=read_only)
     except BaseException:
         opened.close()
@@ -74,23 +77,23 @@ def open(
 
 
 def settle(opened: SqliteSpace, system: System, wanted: str | Sequence[str] | Encoders, *, read_only: bool) -> None:
-    """Hold what is wanted against what the space records; record it in a new space."""
-    recorded = opened.get_meta("system")
+    """Hold what is wanted against what the space records; record it in a new space. Readers leave no trace there."""
+    recorded, memory = opened.get_meta("system"), memory_of(system)
     if recorded is None:
         opened.encoders = choose(wanted)
         if not read_only:
             told = json.dumps(describe(opened.encoders))
-            opened.set_meta(space=opened.name, system=system.name, encoders=told)
+            opened.set_meta(space=opened.name, system=memory.name, encoders=told)
     else:
         if (opened.get_meta("epoch") or "").startswith(REBUILDING):
             raise ConflictError(
                 f"the space {opened.name!r} is being rebuilt, or a rebuild of it was broken off: wait, or run: "
                 "mnemic rebuild"
             )
-        if recorded != system.name:
+        if recorded != memory.name:
             raise ConflictError(
-                f"the space {opened.name!r} was made by the system {recorded!r}, not {system.name!r}: open it with "
-                f"system={recorded!r}, or run: mnemic rebuild --system {system.name}"
+                f"the space {opened.name!r} was made by the system {recorded!r}, not {memory.name!r}: open it with "
+                f"system={recorded!r}, or run: mnemic rebuild --system {memory.name}"
             )
         told = json.loads(opened.get_meta("encoders") or "{}")
         opened.encoders = choose([name for name, _ in told.values()] if wanted == "auto" else wanted)
@@ -174,6 +177,7 @@ def rebuild(
 ) -> dict[str, Any]:
     """Give an existing space another system or other encoders: everything is derived again from its turns.
 
+    Of a ``system`` read through readers only the memory counts; one that is a reader alone keeps the memory there is.
     ``encoders="auto"`` keeps those it has; a space without any gets the default encoder if that is installed. The
     turns are not touched. Interrupted, it can be run again.
     """
@@ -182,8 +186,8 @@ def rebuild(
     try:
         told = json.loads(opened.get_meta("encoders") or "{}")
         chosen = choose([name for name, _ in told.values()] if encoders == "auto" and told else encoders)
-        before = opened.get_meta("system") or "mnemic"
-        made = systems.make(system or before)
+        before = opened.get_meta("system")
+        made = memory_of(systems.make(system or before or systems.DEFAULT, recorded=before))
         epoch = new_id()  # from now on, whoever has the space open writes nothing more into it
         broken = (opened.get_meta("epoch") or "").startswith(REBUILDING)
         opened.set_meta(epoch=REBUILDING + epoch)

@@ -152,7 +152,8 @@ class Recall:
 
     ``text`` is ready for a prompt: cited ``[n]``, inside the budget. ``confidence`` in [0, 1] is the
     calibrated probability that the hits hold an answer. ``trace`` says what ran and for how many milliseconds.
-    ``used`` are the ids whose use a system wants the space to remember.
+    ``used`` are the ids whose use a system wants the space to remember. ``advice`` is how a language model should go
+    about ``text``, where a system's paper says so: ``ask`` passes it on.
     """
 
     query: str
@@ -161,6 +162,7 @@ class Recall:
     confidence: float
     trace: Mapping[str, Any] = field(default_factory=dict)
     used: tuple[str, ...] = ()
+    advice: str = ""
 
     def __iter__(self) -> Any:
         return iter(self.hits)

@@ -8,8 +8,12 @@ from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import numpy as np
+
 import mnemic
 from mnemic import Turn
+from mnemic.text.encode.base import Floats
+from mnemic.text.encode.lexical import tokens
 from mnemic.text.language.base import Completion, Message
 from mnemic.text.memory import Memory
 
@@ -95,6 +99,23 @@ class Scripted:
         return Completion(reply, 1, 1, 0.0)
 
 
+class Hashed:
+    """A dense encoder that is a bag of words in 64 dimensions."""
+
+    name, version, dim = "hashed", "1", 64
+
+    def encode(self, texts: Sequence[str]) -> Floats:
+        found = np.zeros((len(texts), self.dim), np.float32)
+        for row, text in zip(found, texts, strict=True):
+            for stem in tokens(text):
+                row[sum(stem.encode()) % self.dim] += 1
+            row /= np.linalg.norm(row) or 1
+        return found
+
+    def encode_query(self, text: str) -> Floats:
+        return self.encode([text])[0]
+
+
 HOSTILE: tuple[str | Exception, ...] = (
     "",
     "I would rather not.",
@@ -110,3 +131,11 @@ HOSTILE: tuple[str | Exception, ...] = (
 
 def opened(system: object, **more: Any) -> Memory:
     return mnemic.open(":memory:", system=system, **{"encoders": "lexical", "clock": lambda: START, **more})  # type: ignore[arg-type]
+
+
+def said(session: str, day: int, *texts: str, speaker: str = "Ana") -> list[Turn]:
+    """Turns of one session, a minute apart; their ids are ``SESSION:PLACE``."""
+    start = START + timedelta(days=day)
+    return [
+        Turn(text, speaker, start + timedelta(minutes=i), session, id=f"{session}:{i}") for i, text in enumerate(texts)
+    ]

@@ -14,14 +14,11 @@ import re
 from dataclasses import replace
 from datetime import timedelta
 
-import numpy as np
 import pytest
-from scenes import HOSTILE, START, Scripted, opened, picture, reflect_until, topical
+from scenes import HOSTILE, START, Hashed, Scripted, opened, picture, reflect_until, topical
 
 from mnemic import Filter, Kind, Turn, demo
 from mnemic.errors import InputError, LanguageError
-from mnemic.text.encode.base import Floats
-from mnemic.text.encode.lexical import tokens
 from mnemic.text.memory import Memory
 from mnemic.text.record import Link, Record, State
 from mnemic.text.store.base import Encoders
@@ -242,23 +239,6 @@ def test_large_spaces_are_searched_by_candidates() -> None:
             assert exact.trace["exact"]
             assert not found.trace["exact"]
             assert {h.session for h in exact.hits} == {h.session for h in found.hits}
-
-
-class Hashed:
-    """A dense encoder that is a bag of words in 64 dimensions."""
-
-    name, version, dim = "hashed", "1", 64
-
-    def encode(self, texts: list[str]) -> Floats:
-        found = np.zeros((len(texts), self.dim), np.float32)
-        for row, text in zip(found, texts, strict=True):
-            for stem in tokens(text):
-                row[sum(stem.encode()) % self.dim] += 1
-            row /= np.linalg.norm(row) or 1
-        return found
-
-    def encode_query(self, text: str) -> Floats:
-        return self.encode([text])[0]
 
 
 def test_a_space_with_a_dense_encoder() -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Literal
@@ -41,16 +41,26 @@ says about time from the current time.
 - Where memories disagree, the latest one holds, unless the question is about an earlier time.
 - Words like [secret:pin] stand for something hidden. Repeat them as they are, never guess what is behind them."""
 
-SCHEMA = {
-    "type": "object",
-    "properties": {
-        "answer": {"type": "string", "description": "the answer, every claim followed by its [n]"},
-        "citations": {"type": "array", "items": {"type": "integer"}, "description": "the numbers of the memories used"},
-        "found": {"type": "boolean", "description": "whether the memories hold the answer"},
-    },
-    "required": ["answer", "citations", "found"],
-    "additionalProperties": False,
+_NOTES = {"notes": {"type": "string", "description": "what you think before you answer; nobody else reads it"}}
+_ANSWER: dict[str, Any] = {
+    "answer": {"type": "string", "description": "the answer, every claim followed by its [n]"},
+    "citations": {"type": "array", "items": {"type": "integer"}, "description": "the numbers of the memories used"},
+    "found": {"type": "boolean", "description": "whether the memories hold the answer"},
 }
+
+
+def _object(properties: Mapping[str, Any]) -> dict[str, Any]:
+    return {
+        "type": "object",
+        "properties": properties,
+        "required": list(properties),
+        "additionalProperties": False,
+    }
+
+
+SCHEMA = _object(_ANSWER)
+NOTED = _object({**_NOTES, **_ANSWER})
+"""The schema where a system advises to think first: the notes come before the answer, so that it follows from them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +102,7 @@ def answer_with(language: Language, question: str, recall: Recall, now: datetime
         raise InputError("no memory fits into the budget of the recall; raise budget to get an answer")
     hits = {hit.n: hit for hit in recall.hits}
     asked = [
-        Message("system", RULES),
+        Message("system", f'{RULES}\n- {recall.advice} Write that into "notes".' if recall.advice else RULES),
         Message(
             "user",
             f"{quoted(recall.text)}\n\nCurrent time: {now.isoformat(' ', 'minutes')}\nQuestion: {question}",
@@ -102,7 +112,9 @@ def answer_with(language: Language, question: str, recall: Recall, now: datetime
     def check(reply: Any) -> Answer:
         return _checked(reply, hits, recall)
 
-    return structured(language, asked, check, schema=SCHEMA)
+    if not recall.advice:
+        return structured(language, asked, check, schema=SCHEMA)
+    return structured(language, asked, check, schema=NOTED, max_tokens=1024)
 
 
 def _checked(reply: Any, hits: dict[int, Hit], recall: Recall) -> Answer:

@@ -74,10 +74,15 @@ class Fact:
         return cls(subject, relation, value, text, sentence, start, ended, functional, confidence)
 
 
+def third(value: str) -> str:
+    """``value`` as somebody else would say it: "my boat" -> "their boat"."""
+    return " ".join(word if word == "US" else _THIRD.get(word.lower(), word) for word in value.split(" "))
+
+
 def worded(relation: str, value: str, ended: bool = False) -> str:
     """The predicate, with its leading space or possessive: `` lives in Porto``, ``'s favourite colour is blue``."""
     base, _, detail = relation.partition(":")
-    told = " ".join(word if word == "US" else _THIRD.get(word.lower(), word) for word in value.split(" "))
+    told = third(value)
     if base.startswith("has_"):
         return f"'s {base[4:]} is {told}" if value[:1].isupper() else f" has {told}"
     if base == "favourite":

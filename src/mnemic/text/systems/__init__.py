@@ -1,42 +1,90 @@
-"""The memory systems by name. A new one is one file here and one line in the table."""
+"""The memory systems and the readers by name. A new one is one file here and one line in the table.
+
+A name may join readers to the memory they read: ``longrag+hema`` is HEMA read through LongRAG.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from importlib import import_module
+from typing import Any, cast
 
-from mnemic.errors import NotFoundError
-from mnemic.text.systems.base import Env, System
+from mnemic.errors import InputError, NotFoundError
+from mnemic.text.systems.base import Env, Reader, Reading, System, is_reader, memory_of
 
-__all__ = ["SYSTEMS", "Env", "System", "make"]
+__all__ = ["DEFAULT", "SYSTEMS", "Env", "Reader", "Reading", "System", "describe", "make", "memory_of", "over", "parse"]
 
+DEFAULT = "mnemic"
+"""The memory of a space that was made without saying which."""
 SYSTEMS: dict[str, str] = {
     "mnemic": "mnemic.text.systems.mnemic:Mnemic",
     "hema": "mnemic.text.systems.hema:Hema",
     "memgas": "mnemic.text.systems.memgas:MemGas",
+    "amem": "mnemic.text.systems.amem:AMem",
+    "tim": "mnemic.text.systems.tim:Tim",
+    "memorag": "mnemic.text.systems.memorag:MemoRag",
+    "memos": "mnemic.text.systems.memos:MemOs",
+    "scm": "mnemic.text.systems.scm:Scm",
+    "longmemeval": "mnemic.text.systems.longmemeval:LongMemEval",
+    "longrag": "mnemic.text.systems.longrag:LongRag",
+    "timetables": "mnemic.text.systems.timetables:Timetables",
 }
 
 
-def make(name: str) -> System:
-    """The system called ``name`` with its default settings. Raises :class:`NotFoundError` with the names there are."""
-    if name not in SYSTEMS:
-        raise NotFoundError(f"no system is called {name!r}: there are {', '.join(sorted(SYSTEMS))}")
-    module, _, cls = SYSTEMS[name].partition(":")
-    system: System = getattr(import_module(module), cls)()
-    return system
+def parse(name: str) -> tuple[Sequence[str], str | None]:
+    """The readers that ``name`` joins, outermost first, and the memory they read; None where it names readers only.
+
+    Raises :class:`NotFoundError` with the names there are, :class:`InputError` for parts in the wrong place.
+    """
+    parts = name.split("+")
+    kinds = [is_reader(_class(part)) for part in parts]
+    last = None if kinds[-1] else parts.pop()
+    if not all(kinds[: len(parts)]):
+        raise InputError(f"{name!r} joins a memory to another: the parts before the last are readers ({_readers()})")
+    return parts, last
+
+
+def make(name: str, *, recorded: str | None = None) -> System:
+    """The system called ``name`` with its default settings. A reader alone reads the memory ``recorded``, the one that
+    a space was made with (none yet: :data:`DEFAULT`). Raises as :func:`parse` does."""
+    readers, memory = parse(name)
+    made: System = _class(memory or recorded or DEFAULT)()
+    for reader in reversed(readers):
+        made = Reading(_class(reader)(), made)
+    return made
+
+
+def over(system: str | System | Reader, recorded: str | None) -> System:
+    """The system that a caller asks for: by name as :func:`make` does, an object as it is, a reader over the memory
+    ``recorded``."""
+    if isinstance(system, str):
+        return make(system, recorded=recorded)
+    if is_reader(system):
+        return Reading(cast("Reader", system), make(recorded or DEFAULT))
+    return cast("System", system)
 
 
 def describe() -> list[dict[str, str]]:
-    """For every system its name, kind (memory, reader or governor), paper, and what it is good at."""
-    rows = []
-    for name, home in sorted(SYSTEMS.items()):
-        module, _, cls = home.partition(":")
-        system = getattr(import_module(module), cls)
-        rows.append(
-            {
-                "name": name,
-                "kind": getattr(system, "kind", "memory"),
-                "paper": getattr(system, "paper", ""),
-                "about": (system.__doc__ or "").strip().split("\n")[0],
-            }
-        )
-    return rows
+    """For every system its ``name``, ``kind`` (memory, reader or governor), ``paper``, what it is ``good_at``, and what
+    it ``cost`` to write, read and reflect."""
+    return [
+        {
+            "name": name,
+            "kind": getattr(system, "kind", "memory"),
+            "paper": getattr(system, "paper", ""),
+            "good_at": getattr(system, "good_at", ""),
+            "cost": getattr(system, "cost", ""),
+        }
+        for name, system in ((name, _class(name)) for name in sorted(SYSTEMS))
+    ]
+
+
+def _class(name: str) -> Any:
+    if name not in SYSTEMS:
+        raise NotFoundError(f"no system is called {name!r}: there are {', '.join(sorted(SYSTEMS))}")
+    module, _, cls = SYSTEMS[name].partition(":")
+    return getattr(import_module(module), cls)
+
+
+def _readers() -> str:
+    return ", ".join(name for name in sorted(SYSTEMS) if is_reader(_class(name)))

@@ -114,6 +114,10 @@ class Hema:
     """Two memories, one in view and one behind. See the module's docstring."""
 
     name = "hema"
+    kind = "memory"
+    paper = "HEMA (Ahn 2025), arXiv 2504.16754"
+    good_at = "long dialogues whose gist must stay in view: a running summary, and the turns behind it"
+    cost = "write: nothing derived; read: one search; reflect: an extract, or one model call for 20 turns"
 
     def __init__(self, settings: Settings | None = None) -> None:
         self.settings = settings or Settings()

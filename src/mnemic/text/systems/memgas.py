@@ -108,6 +108,10 @@ class MemGas:
     """Sessions at four granularities. See the module's docstring."""
 
     name = "memgas"
+    kind = "memory"
+    paper = "MemGAS, From Single to Multi-Granularity (ICLR 2026)"
+    good_at = "questions whose evidence lies in several sessions: finds by turn, session, summary or keyword"
+    cost = "write: nothing derived; read: one search and a walk; reflect: 5 searches, or one model call, a session"
 
     def __init__(self, settings: Settings | None = None) -> None:
         self.settings = settings or Settings()

@@ -59,7 +59,10 @@ class Mnemic:
     """Conversations, recalled in milliseconds without a language model; facts by rule."""
 
     name = "mnemic"
+    kind = "memory"
     paper = "this package; docs/recall.md"
+    good_at = "conversations: recall in milliseconds without a language model, and facts by rule"
+    cost = "write: nothing derived; read: one search; reflect: rules, or one model call for 20 turns"
 
     def __init__(self, settings: Settings | None = None) -> None:
         self.settings = settings or Settings()
