@@ -94,6 +94,11 @@ def contender(
     return Contender(spec, cast("Callable[[], Subject]", fresh), about, encoders)
 
 
+def everybody(legs: str = "") -> list[str]:
+    """The specs of all memories and readers with the encoders ``legs``, and of the control they are held against."""
+    return [*(f"{name}@{legs}" if legs else name for name in systems.SYSTEMS), "bm25"]
+
+
 def _clock() -> datetime:
     """The same moment for every run: turns of a benchmark that have no date must not take today's."""
     return datetime(2024, 1, 1, tzinfo=UTC)

@@ -14,7 +14,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from mnemic.bench.answers import Answering
 from mnemic.bench.card import card as make_card
-from mnemic.bench.contender import contender
+from mnemic.bench.contender import contender, everybody
 from mnemic.bench.controls import CONTROLS
 from mnemic.bench.report import html, load, markdown
 from mnemic.bench.run import Settings, run
@@ -36,7 +36,7 @@ Systems = Annotated[
     typer.Option(
         "--system",
         help="\\[READER+]SYSTEM\\[@ENCODERS], such as mnemic@splade-tiny+minilm or longrag+hema@lexical, or a control "
-        "(bm25, recent, random).",
+        "(bm25, recent, random), or all\\[@ENCODERS].",
     ),
 ]
 Seed = Annotated[int, typer.Option("--seed", help="What is drawn at random is drawn from this.")]
@@ -78,7 +78,8 @@ def run_(
 ) -> None:
     """Run a suite and print its table. Data stays where it is: results hold ids and numbers, no text."""
     language = o.language(model, base_url) if answer or reflect else None
-    subjects = [contender(name, cache=cache, language=language) for name in system or ["mnemic", "bm25"]]
+    named = [each for name in system or ["mnemic", "bm25"] for each in _expanded(name)]
+    subjects = [contender(name, cache=cache, language=language) for name in named]
     with _bars() as tell:
         result = run(
             suite,
@@ -90,6 +91,11 @@ def run_(
             progress=tell,
         )
     typer.echo(markdown([result.to_json()]), nl=False)
+
+
+def _expanded(name: str) -> list[str]:
+    spec, _, legs = name.partition("@")
+    return everybody(legs) if spec == "all" else [name]
 
 
 @app.command()

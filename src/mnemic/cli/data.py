@@ -129,8 +129,10 @@ def spaces(store: o.Store = None, json: o.Json = False) -> None:
 
 
 def systems(json: o.Json = False) -> None:
-    """The memory systems and the readers there are."""
-    rows = registry.describe()
+    """The memory systems, the readers and the governor there are: paper, what each is good at, what it costs."""
+    from mnemic.govern.dmm import ABOUT
+
+    rows = sorted([*registry.describe(), ABOUT], key=lambda row: row["name"])
     if json:
         show.print_json(rows)
     else:
