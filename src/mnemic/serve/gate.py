@@ -200,6 +200,7 @@ class _Passing:
 
     def __init__(self, scope: Scope, receive: Receive, send: Send, config: Config) -> None:
         self.scope = scope
+        self.path: str = scope["path"]  # what is behind may change it in place
         self.headers = Headers(scope=scope)
         self.refused = False
         self.status = 0
@@ -243,7 +244,7 @@ class _Passing:
         headers = MutableHeaders(scope=message)
         for name, value in _HEADERS.items():
             headers.setdefault(name, value)
-        programs = API.fullmatch(self.scope["path"])
+        programs = API.fullmatch(self.path)
         headers.setdefault("Content-Security-Policy", _PROGRAMS if programs else _PAGES)
         headers.setdefault("Cache-Control", "no-store")
 
@@ -256,8 +257,8 @@ class _Passing:
         wants_page = self.scope["type"] == "http" and "text/html" in self.headers.get("accept", "")
         if isinstance(error, MisdirectedError):
             response = problems.problem(421, str(error), error="InputError")
-        elif isinstance(error, UnauthorizedError) and wants_page and not API.fullmatch(self.scope["path"]):
-            asked = self.scope["path"] + "?" * bool(query := self.scope["query_string"].decode("latin-1")) + query
+        elif isinstance(error, UnauthorizedError) and wants_page and not API.fullmatch(self.path):
+            asked = self.path + "?" * bool(query := self.scope["query_string"].decode("latin-1")) + query
             response = RedirectResponse("/login?" + urlencode({"next": asked}), 303)
         else:
             response = problems.of(error)
@@ -283,7 +284,7 @@ class _Passing:
             "%s %s %s %d %.1f ms",
             principal.id if principal is not None else "-",
             self.scope.get("method", "WS"),
-            self.scope["path"].encode("unicode_escape").decode(),
+            self.path.encode("unicode_escape").decode(),
             self.status,
             1000 * (time.perf_counter() - self._since),
         )
