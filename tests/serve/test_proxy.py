@@ -105,6 +105,18 @@ def test_a_memory_is_quoted_once_in_a_conversation(served: Stage) -> None:
     assert str(contents(served)).count(PIM) == 1
 
 
+def test_quotations_stay_where_they_are_when_the_client_changes_what_the_assistant_said(served: Stage) -> None:
+    served.remember(PIM, session="a")
+    served.remember("Our vet is Dr. Okafor.", session="b")
+    served.ask(ASK)
+    served.ask(ASK, "(cut)", "Who is our vet?")
+    before = contents(served)
+    assert "Okafor" in before[2]
+    served.ask(ASK, "(cut again)", "Who is our vet?", "(cut)", "Thank you.")
+    assert contents(served) == [before[0], "(cut again)", before[2], "(cut)", "Thank you."]
+    assert len({record.session for record in served.records(6)}) == 1
+
+
 @pytest.mark.parametrize("how", ["forget", "erase", "revise"])
 def test_what_is_forgotten_or_revised_is_no_longer_quoted(served: Stage, how: str) -> None:
     [id, other] = served.remember(PIM, "The beagle sleeps in the kitchen.")
@@ -135,6 +147,7 @@ def test_the_way_back_from_a_tool_goes_on_with_the_question(served: Stage) -> No
     first = served.upstream.last.json
     served.upstream.message = {}
     served.upstream.reply = "He is called Pim."
+    served.clock.forward(hours=1)  # the tool takes its time
     history = [user, answer.choices[0].message, {"role": "tool", "tool_call_id": "c1", "content": "Pim barks."}]
     create(model="fake", messages=history, tools=tools)
     second = served.upstream.last.json
@@ -268,11 +281,12 @@ def test_what_is_still_to_be_written_is_written_before_the_server_stops(
     with stage(tmp_path) as served:
         monkeypatch.setattr(Memory, "remember", held)
         served.ask("Keep this.")  # is answered before it is written
+        served.ask("And this.")
         assert began.wait(5)
         threading.Timer(0.3, released.set).start()
     monkeypatch.undo()
     with stage(tmp_path) as again:
-        assert [record.text for record in again.records(2)] == ["Keep this.", "Hello!"]
+        assert [record.text for record in again.records(4)] == ["Keep this.", "Hello!", "And this.", "Hello!"]
 
 
 # -- when something fails ----------------------------------------------------------------------------------------
@@ -475,6 +489,7 @@ def test_after_a_restart_a_conversation_goes_on_in_its_session(served: Stage) ->
     before = served.ask("My beagle is ill.").headers["X-Mnemic-Session"]
     served.records(2)
     served.app.state.proxy.sessions = Sessions(1500)
+    served.clock.forward(minutes=5)
     after = served.ask("My beagle is ill.", "Hello!", "What now?")
     assert after.headers["X-Mnemic-Session"] == before
     assert {record.session for record in served.records(4)} == {before}
