@@ -27,7 +27,7 @@ class Limits:
     upload: int = 2 << 30
     rate: float = 50.0
     burst: int = 200
-    open_spaces: int = 256
+    open_spaces: int = 512
 
 
 @dataclass(frozen=True)
