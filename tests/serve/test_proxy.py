@@ -243,6 +243,33 @@ def test_the_asynchronous_client_works_too(served: Stage) -> None:
     served.records(2)
 
 
+def test_conversations_at_the_same_time_are_not_mixed(served: Stage) -> None:
+    served.upstream.reply = lambda body: f"Answer to {body['messages'][-1]['content'].split()[-1]}"
+
+    async def talk(client: openai.AsyncOpenAI, n: int) -> None:
+        history: Any = []
+        for turn in "ab":
+            history.append({"role": "user", "content": f"Question {n}{turn}"})
+            stream = await client.chat.completions.create(model="fake", messages=history, stream=True, user=f"u{n % 3}")
+            said = "".join([chunk.choices[0].delta.content or "" async for chunk in stream])
+            assert said == f"Answer to {n}{turn}"
+            history.append({"role": "assistant", "content": said})
+
+    async def everybody() -> None:
+        async with openai.AsyncOpenAI(base_url=f"{served.url}/v1", api_key=served.token) as client:
+            await asyncio.gather(*(talk(client, n) for n in range(12)))
+
+    asyncio.run(everybody())
+    for user in range(3):
+        sessions: dict[str, list[str]] = {}
+        for record in served.records(16, f"user-u{user}"):
+            sessions.setdefault(str(record.session), []).append(record.text)
+        expected = [
+            [f"Question {n}a", f"Answer to {n}a", f"Question {n}b", f"Answer to {n}b"] for n in range(user, 12, 3)
+        ]
+        assert sorted(sessions.values()) == sorted(expected)
+
+
 def test_when_the_client_goes_the_upstream_is_let_go_and_what_was_said_is_kept(served: Stage) -> None:
     served.upstream.raw = [part("One "), part("two "), 60.0, part("three")]
     with streaming(served) as lines:
@@ -450,6 +477,23 @@ def test_both_can_be_switched_off_and_what_was_not_to_be_remembered_never_is(ser
     served.records(2)
     served.ask("My secret.", "Hello!", "Something else.")
     assert [record.text for record in served.records(4)][2:] == ["Something else.", "Hello!"]
+
+
+@pytest.mark.parametrize("header", ["X-Mnemic-Space", "X-Mnemic-Session"])
+@pytest.mark.parametrize("name", ["a%0Ab", "x" * 300])
+def test_names_that_nothing_may_be_called_by_are_refused(served: Stage, header: str, name: str) -> None:
+    with pytest.raises(openai.UnprocessableEntityError, match="printable characters"):
+        served.ask("Hi", extra_headers={header: name})
+    assert served.upstream.count == 0
+
+
+def test_a_number_that_json_cannot_hold_leaves_the_body_as_it_is(served: Stage) -> None:
+    served.remember(PIM)
+    content = json.dumps({"messages": [{"role": "user", "content": ASK}]})[:-1] + ', "seed": 1e999}'
+    answer = served.http("POST", "/v1/chat/completions", content=content)
+    assert served.upstream.last.content == content.encode()
+    assert "a number that JSON cannot" in answer.headers["X-Mnemic-Note"]
+    assert answer.headers["X-Mnemic-Recalled"] == ""
 
 
 def test_without_a_token_there_is_no_chat(served: Stage) -> None:
