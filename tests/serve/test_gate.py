@@ -190,6 +190,8 @@ def test_a_lie_about_the_length_does_not_help(tmp_path: Path) -> None:
         headers = {"content-type": "application/json", "content-length": "5"}
         answer = served.http.post(TURNS, content=b'{"turns": ["' + b"x" * 2000 + b'"]}', headers=headers)
         assert answer.status_code == 413
+        headers["content-length"] = "9" * 5000
+        assert served.http.post(TURNS, content=b"{}", headers=headers).status_code == 413
 
 
 def test_files_may_be_larger_than_other_bodies(tmp_path: Path) -> None:

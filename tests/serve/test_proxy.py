@@ -105,6 +105,18 @@ def test_a_memory_is_quoted_once_in_a_conversation(served: Stage) -> None:
     assert str(contents(served)).count(PIM) == 1
 
 
+def test_quotations_stay_where_they_are_when_the_client_changes_what_the_assistant_said(served: Stage) -> None:
+    served.remember(PIM, session="a")
+    served.remember("Our vet is Dr. Okafor.", session="b")
+    served.ask(ASK)
+    served.ask(ASK, "(cut)", "Who is our vet?")
+    before = contents(served)
+    assert "Okafor" in before[2]
+    served.ask(ASK, "(cut again)", "Who is our vet?", "(cut)", "Thank you.")
+    assert contents(served) == [before[0], "(cut again)", before[2], "(cut)", "Thank you."]
+    assert len({record.session for record in served.records(6)}) == 1
+
+
 @pytest.mark.parametrize("how", ["forget", "erase", "revise"])
 def test_what_is_forgotten_or_revised_is_no_longer_quoted(served: Stage, how: str) -> None:
     [id, other] = served.remember(PIM, "The beagle sleeps in the kitchen.")
@@ -135,6 +147,7 @@ def test_the_way_back_from_a_tool_goes_on_with_the_question(served: Stage) -> No
     first = served.upstream.last.json
     served.upstream.message = {}
     served.upstream.reply = "He is called Pim."
+    served.clock.forward(hours=1)  # the tool takes its time
     history = [user, answer.choices[0].message, {"role": "tool", "tool_call_id": "c1", "content": "Pim barks."}]
     create(model="fake", messages=history, tools=tools)
     second = served.upstream.last.json
@@ -230,6 +243,33 @@ def test_the_asynchronous_client_works_too(served: Stage) -> None:
     served.records(2)
 
 
+def test_conversations_at_the_same_time_are_not_mixed(served: Stage) -> None:
+    served.upstream.reply = lambda body: f"Answer to {body['messages'][-1]['content'].split()[-1]}"
+
+    async def talk(client: openai.AsyncOpenAI, n: int) -> None:
+        history: Any = []
+        for turn in "ab":
+            history.append({"role": "user", "content": f"Question {n}{turn}"})
+            stream = await client.chat.completions.create(model="fake", messages=history, stream=True, user=f"u{n % 3}")
+            said = "".join([chunk.choices[0].delta.content or "" async for chunk in stream])
+            assert said == f"Answer to {n}{turn}"
+            history.append({"role": "assistant", "content": said})
+
+    async def everybody() -> None:
+        async with openai.AsyncOpenAI(base_url=f"{served.url}/v1", api_key=served.token) as client:
+            await asyncio.gather(*(talk(client, n) for n in range(12)))
+
+    asyncio.run(everybody())
+    for user in range(3):
+        sessions: dict[str, list[str]] = {}
+        for record in served.records(16, f"user-u{user}"):
+            sessions.setdefault(str(record.session), []).append(record.text)
+        expected = [
+            [f"Question {n}a", f"Answer to {n}a", f"Question {n}b", f"Answer to {n}b"] for n in range(user, 12, 3)
+        ]
+        assert sorted(sessions.values()) == sorted(expected)
+
+
 def test_when_the_client_goes_the_upstream_is_let_go_and_what_was_said_is_kept(served: Stage) -> None:
     served.upstream.raw = [part("One "), part("two "), 60.0, part("three")]
     with streaming(served) as lines:
@@ -268,11 +308,12 @@ def test_what_is_still_to_be_written_is_written_before_the_server_stops(
     with stage(tmp_path) as served:
         monkeypatch.setattr(Memory, "remember", held)
         served.ask("Keep this.")  # is answered before it is written
+        served.ask("And this.")
         assert began.wait(5)
         threading.Timer(0.3, released.set).start()
     monkeypatch.undo()
     with stage(tmp_path) as again:
-        assert [record.text for record in again.records(2)] == ["Keep this.", "Hello!"]
+        assert [record.text for record in again.records(4)] == ["Keep this.", "Hello!", "And this.", "Hello!"]
 
 
 # -- when something fails ----------------------------------------------------------------------------------------
@@ -438,6 +479,23 @@ def test_both_can_be_switched_off_and_what_was_not_to_be_remembered_never_is(ser
     assert [record.text for record in served.records(4)][2:] == ["Something else.", "Hello!"]
 
 
+@pytest.mark.parametrize("header", ["X-Mnemic-Space", "X-Mnemic-Session"])
+@pytest.mark.parametrize("name", ["a%0Ab", "x" * 300])
+def test_names_that_nothing_may_be_called_by_are_refused(served: Stage, header: str, name: str) -> None:
+    with pytest.raises(openai.UnprocessableEntityError, match="printable characters"):
+        served.ask("Hi", extra_headers={header: name})
+    assert served.upstream.count == 0
+
+
+def test_a_number_that_json_cannot_hold_leaves_the_body_as_it_is(served: Stage) -> None:
+    served.remember(PIM)
+    content = json.dumps({"messages": [{"role": "user", "content": ASK}]})[:-1] + ', "seed": 1e999}'
+    answer = served.http("POST", "/v1/chat/completions", content=content)
+    assert served.upstream.last.content == content.encode()
+    assert "a number that JSON cannot" in answer.headers["X-Mnemic-Note"]
+    assert answer.headers["X-Mnemic-Recalled"] == ""
+
+
 def test_without_a_token_there_is_no_chat(served: Stage) -> None:
     with pytest.raises(openai.AuthenticationError):
         served.ask("Hi", token="mnk_wrong")
@@ -475,6 +533,7 @@ def test_after_a_restart_a_conversation_goes_on_in_its_session(served: Stage) ->
     before = served.ask("My beagle is ill.").headers["X-Mnemic-Session"]
     served.records(2)
     served.app.state.proxy.sessions = Sessions(1500)
+    served.clock.forward(minutes=5)
     after = served.ask("My beagle is ill.", "Hello!", "What now?")
     assert after.headers["X-Mnemic-Session"] == before
     assert {record.session for record in served.records(4)} == {before}

@@ -11,7 +11,7 @@ import typer
 from mnemic.cli import options as o
 from mnemic.cli import show
 from mnemic.errors import InputError, MissingExtraError
-from mnemic.serve.config import PORT, Config
+from mnemic.serve.config import PORT, Config, Limits
 from mnemic.serve.tokens import Scope, Tokens
 from mnemic.text.record import to_datetime
 
@@ -43,6 +43,9 @@ def serve(
         str, typer.Option("--upstream-key", help="The variable that holds its key.")
     ] = "OPENAI_API_KEY",
     budget: Annotated[int, typer.Option("--budget", help="Tokens of memory that the proxy adds.", min=1)] = 1500,
+    open_spaces: Annotated[
+        int, typer.Option("--open-spaces", help="How many spaces are kept open, the ones used last.", min=1)
+    ] = Limits().open_spaces,
     no_auth: Annotated[bool, typer.Option("--no-auth", help="Ask for no tokens; on the loopback only.")] = False,
     no_pages: Annotated[bool, typer.Option("--no-pages", help="Serve no web pages.")] = False,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Do not log requests.")] = False,
@@ -69,6 +72,7 @@ def serve(
         upstream=upstream,
         upstream_key_env=upstream_key,
         budget=budget,
+        limits=Limits(open_spaces=open_spaces),
     )
 
     def say(address: run.Address) -> None:

@@ -20,16 +20,14 @@ class Limits:
     """Bounds that keep one caller from using up the server.
 
     ``body`` and ``upload`` are bytes of a request and of an uploaded file; ``rate`` is requests a second for each
-    token, ``burst`` how many may come at once; ``open_spaces`` is how many spaces are kept open; ``page`` the most
-    records in one answer.
+    token, ``burst`` how many may come at once; ``open_spaces`` is how many spaces are kept open.
     """
 
     body: int = 32 << 20
     upload: int = 2 << 30
     rate: float = 50.0
     burst: int = 200
-    open_spaces: int = 256
-    page: int = 1000
+    open_spaces: int = 512
 
 
 @dataclass(frozen=True)

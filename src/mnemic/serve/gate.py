@@ -84,10 +84,11 @@ class Gate:
         raw = scope.get("raw_path") or b""
         if raw.startswith(b"/api/"):
             scope["path"] = wire.segments(raw)
-        passing = _Passing(scope, receive, send, self.config)
+        limits = self.config.limits
+        passing = _Passing(scope, receive, send, limits.upload if UPLOADS.fullmatch(scope["path"]) else limits.body)
         try:
             self._admit(scope, passing.headers)
-            passing.bounded(self.config.limits.upload if UPLOADS.fullmatch(scope["path"]) else self.config.limits.body)
+            passing.measure()
         except MnemicError as error:
             await passing.refuse(error)
         else:
@@ -198,23 +199,22 @@ class Rates:
 class _Passing:
     """One request on its way through: counts what it sends, dresses what it gets."""
 
-    def __init__(self, scope: Scope, receive: Receive, send: Send, config: Config) -> None:
+    def __init__(self, scope: Scope, receive: Receive, send: Send, limit: int) -> None:
         self.scope = scope
+        self.path: str = scope["path"]  # what is behind may change it in place
         self.headers = Headers(scope=scope)
         self.refused = False
         self.status = 0
         self._receive = receive
         self._send = send
-        self._config = config
         self._since = time.perf_counter()
-        self._limit = config.limits.body
+        self._limit = limit
         self._taken = 0
 
-    def bounded(self, limit: int) -> None:
-        """Allow ``limit`` bytes of body. Raises :class:`LimitError` if it is announced to be longer."""
-        self._limit = limit
+    def measure(self) -> None:
+        """Raises :class:`LimitError` if the body is announced to be too long."""
         length = self.headers.get("content-length", "")
-        if length.isdecimal() and int(length) > limit:
+        if length.isdecimal() and (len(length) > 18 or int(length) > self._limit):
             raise self._too_large()
 
     def _too_large(self) -> LimitError:
@@ -243,7 +243,7 @@ class _Passing:
         headers = MutableHeaders(scope=message)
         for name, value in _HEADERS.items():
             headers.setdefault(name, value)
-        programs = API.fullmatch(self.scope["path"])
+        programs = API.fullmatch(self.path)
         headers.setdefault("Content-Security-Policy", _PROGRAMS if programs else _PAGES)
         headers.setdefault("Cache-Control", "no-store")
 
@@ -256,8 +256,8 @@ class _Passing:
         wants_page = self.scope["type"] == "http" and "text/html" in self.headers.get("accept", "")
         if isinstance(error, MisdirectedError):
             response = problems.problem(421, str(error), error="InputError")
-        elif isinstance(error, UnauthorizedError) and wants_page and not API.fullmatch(self.scope["path"]):
-            asked = self.scope["path"] + "?" * bool(query := self.scope["query_string"].decode("latin-1")) + query
+        elif isinstance(error, UnauthorizedError) and wants_page and not API.fullmatch(self.path):
+            asked = self.path + "?" * bool(query := self.scope["query_string"].decode("latin-1")) + query
             response = RedirectResponse("/login?" + urlencode({"next": asked}), 303)
         else:
             response = problems.of(error)
@@ -283,7 +283,7 @@ class _Passing:
             "%s %s %s %d %.1f ms",
             principal.id if principal is not None else "-",
             self.scope.get("method", "WS"),
-            self.scope["path"].encode("unicode_escape").decode(),
+            self.path.encode("unicode_escape").decode(),
             self.status,
             1000 * (time.perf_counter() - self._since),
         )

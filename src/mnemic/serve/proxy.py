@@ -19,8 +19,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from functools import partial
-from types import ModuleType
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar
 from urllib.parse import quote, unquote
 
 import httpx
@@ -41,9 +40,9 @@ from mnemic.serve.proxy_sessions import (
     recall,
     stored_session,
 )
-from mnemic.serve.proxy_stream import Answer, Relay, connection, failure
+from mnemic.serve.proxy_stream import Answer, Reader, Relay, connection, failure
 from mnemic.serve.service import Service
-from mnemic.serve.spaces import LONGEST
+from mnemic.serve.spaces import LONGEST, checked
 from mnemic.serve.tokens import EVERY, PREFIX, Principal, Scope
 from mnemic.text.language.openai import address
 from mnemic.text.memory import MAX_TEXT, PAUSE
@@ -91,12 +90,21 @@ async def other(request: Request) -> Response:
     return await _answered(request, None)
 
 
-async def _answered(request: Request, dialect: ModuleType | None) -> Response:
+async def _answered(request: Request, dialect: Dialect | None) -> Response:
     proxy: Proxy = request.app.state.proxy
     try:
         return await proxy.answer(request, dialect)
     except MnemicError as error:
         return failure(problems.of(error).status_code, str(error), type(error).__name__)
+
+
+class Dialect(Protocol):
+    """One of the APIs that are answered with memory: :mod:`.proxy_chat`, :mod:`.proxy_responses`."""
+
+    def read(self, body: Mapping[str, Any]) -> Asked: ...
+    def quote(self, body: Mapping[str, Any], blocks: Mapping[int, str]) -> dict[str, Any]: ...
+    @property
+    def Reader(self) -> Callable[[], Reader]: ...  # noqa: N802
 
 
 @dataclass
@@ -149,7 +157,7 @@ class Proxy:
 
     # -- a request -------------------------------------------------------------------------------------------
 
-    async def answer(self, request: Request, dialect: ModuleType | None) -> Response:
+    async def answer(self, request: Request, dialect: Dialect | None) -> Response:
         """The upstream's answer to ``request``. Raises :class:`MnemicError` when the request is not allowed."""
         principal = principal_of(request)
         url = self._url(request)
@@ -224,7 +232,7 @@ class Proxy:
     def _space(self, request: Request, principal: Principal, body: Mapping[str, Any]) -> str:
         """The space that is named; else the only one of the token; else the user's; else the default."""
         if named := unquote(request.headers.get("x-mnemic-space", "")):
-            return named
+            return checked(named)
         if len(principal.grants) == 1 and EVERY not in principal.grants:
             return next(iter(principal.grants))
         for name in ("user", "safety_identifier"):
@@ -237,14 +245,14 @@ class Proxy:
     # -- memory ----------------------------------------------------------------------------------------------
 
     async def _with_memory(
-        self, exchange: Exchange, request: Request, body: dict[str, Any], content: bytes, dialect: ModuleType
+        self, exchange: Exchange, request: Request, body: dict[str, Any], content: bytes, dialect: Dialect
     ) -> bytes:
         """The body to send: with everything quoted so far at its place, and what is recalled for the question."""
         asked, space = exchange.asked, exchange.space
         known = self.sessions.find(space, asked, exchange.at)
         named = unquote(request.headers.get("x-mnemic-session", ""))
-        if len(named) > LONGEST:
-            raise InputError(f"the name of a session has at most {LONGEST} characters")
+        if len(named) > LONGEST or not named.isprintable():
+            raise InputError(f"the name of a session has up to {LONGEST} printable characters")
         exchange.session = named or (known.session if known else await self._session(exchange))
         exchange.marks = asked.marks(known.mark if known and asked.stateful else "")
         self.sessions.asks(space, exchange.session, asked, exchange.marks, exchange.at)
@@ -270,6 +278,7 @@ class Proxy:
             told = json.dumps(dialect.quote(body, texts), allow_nan=False)
         except ValueError:
             exchange.notes.append("not recalled: the body holds a number that JSON cannot")
+            exchange.block = None
             return content
         exchange.tokens = sum(block.tokens for block in placed.values())
         self.service.metrics.injected(exchange.tokens)

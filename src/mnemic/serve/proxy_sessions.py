@@ -170,7 +170,7 @@ class Sessions:
         marks = asked.marks()
         if start == 0:
             found = self._links.get((space, "opening", marks[end - 1])) if end else None
-            return found if found is not None and now - found.at < PAUSE else None
+            return found if found is not None and (not asked.last or now - found.at < PAUSE) else None
         return self._links.get((space, "exchange", _exchange(asked.said[:start]))) or self._links.get(
             (space, "mark", marks[start - 1])
         )

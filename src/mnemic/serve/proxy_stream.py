@@ -16,8 +16,10 @@ from starlette.types import Receive, Scope, Send
 
 LARGEST = 32 << 20
 """Bytes of one event, or of an answer that is no stream, up to which it is read on the side."""
-_KEPT = frozenset({"connection", "keep-alive", "proxy-authenticate", "proxy-authorization", "te", "trailer"})
-_HOP = _KEPT | {"transfer-encoding", "upgrade", "proxy-connection"}
+_HOP = frozenset(
+    "connection keep-alive proxy-authenticate proxy-authorization proxy-connection te trailer transfer-encoding "
+    "upgrade".split()
+)
 # What belongs to the origin that the client talks to, which is this server and not the one behind it.
 _OWN = _HOP | {"set-cookie", "strict-transport-security", "alt-svc", "server", "date"}
 _END = re.compile(rb"\r\n|\n|\r(?=[^\n])")

@@ -396,10 +396,10 @@ def test_tables_and_names_grow() -> None:
     table, names = Table(np.dtype("f4"), 3), Names()
     for i in range(300):
         table.grow(2)[:] = i
-        assert names.code(f"n{i}") == i
+        assert names.codes([f"n{i}", None, f"n{i}"]).tolist() == [i, -1, i]
     assert table.view().shape == (600, 3)
     assert table.view()[:, 0].tolist() == [i // 2 for i in range(600)]
-    assert (names.code("n7"), names.code(None), names.get("no"), names.find(["n2", "no"]), len(names)) == (
+    assert (names.get("n7"), *names.codes([None]).tolist(), names.get("no"), names.find(["n2", "no"]), len(names)) == (
         7,
         -1,
         -1,

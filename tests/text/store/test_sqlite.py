@@ -16,6 +16,7 @@ from mnemic.errors import ConflictError
 from mnemic.text import opening
 from mnemic.text.plan import SearchPlan
 from mnemic.text.record import Batch
+from mnemic.text.store import sqlite as sqlite_module
 from mnemic.text.store.base import Encoders
 from mnemic.text.store.sqlite import SqliteSpace
 
@@ -150,7 +151,11 @@ def test_a_text_without_words_has_empty_vectors(path: str) -> None:
     space.close()
 
 
-def test_an_index_that_followed_equals_one_that_was_loaded(path: str) -> None:
+@pytest.mark.parametrize("part", [sqlite_module.PART, 7])
+def test_an_index_that_followed_equals_one_that_was_loaded(
+    path: str, part: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sqlite_module, "PART", part)
     rng = np.random.default_rng(3)
     clock = Clock()
     space = SqliteSpace(path, Encoders(HashSparse(), HashDense()), clock=clock)

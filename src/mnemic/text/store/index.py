@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from mnemic.text.encode.base import Floats
 from mnemic.text.plan import Bools, Candidates, Filter, Ints, Matches, SearchPlan
 from mnemic.text.record import Kind, to_micros
-from mnemic.text.store.columns import ITEM, KEY, KIND_CODES, NEVER, PRESENT, Names, Row, Table
+from mnemic.text.store.columns import ITEM, KEY, KIND_CODES, NEVER, PRESENT, TIMES, Items, Names, Row, Table
 from mnemic.text.store.postings import Found, Postings
 
 
@@ -66,52 +66,47 @@ class Index:
 
     def add(self, rows: Sequence[Row]) -> None:
         """Add new items, in the store's order. Items already known only have their states refreshed."""
+        if rows:
+            self.take(Items.of(rows))
+
+    def take(self, given: Items) -> None:
+        """:meth:`add` for items in columns."""
         self._view = None
-        fresh = []
-        for row in rows:
-            known = self.rows.get(row.id)
-            if known is None:
-                fresh.append(row)
-            else:
-                self.refresh(known, row)
-        if not fresh:
+        known = np.array([self.rows.get(id, -1) for id in given.ids], np.int64)
+        if (known >= 0).any():
+            self._refresh(known[known >= 0], given.times[:, known >= 0])
+            given = given.only(known < 0)
+        if not given.ids:
             return
         first_item, first_key = self.items.count, self.keys.count
-        key_counts = [len(row.tokens) for row in fresh]
-        texts = [text for row in fresh for text in row.tokens]
-        numbers = np.arange(first_key, first_key + len(texts), dtype=np.int32)
-        key_items = np.repeat(np.arange(first_item, first_item + len(fresh)), key_counts)
-        first_keys = (first_key + np.cumsum(key_counts) - key_counts).tolist()
-        sessions, speakers, roles = self.sessions.code, self.speakers.code, self.roles.code
-        self.items.grow(len(fresh))[:] = np.array(
-            [
-                (
-                    row.at, row.valid_from, row.valid_to, row.ended, row.recorded, row.retired, row.forgotten,
-                    row.archived, True, KIND_CODES[row.kind], roles(row.role), row.question, row.time_word,
-                    sessions(row.session), speakers(row.speaker), -1, -1, number, first, row.words, row.names,
-                    row.reaction,
-                )
-                for number, first, row in zip(itertools.count(first_item), first_keys, fresh)
-            ],
-            ITEM,
-        )  # fmt: skip
-        self.ids.extend(row.id for row in fresh)
-        self.rows.update((row.id, number) for number, row in enumerate(fresh, first_item))
-        lengths = self._add_terms(texts, numbers)
-        keys = self.keys.grow(len(texts))
-        keys["item"], keys["length"] = key_items, lengths
+        count, key_count = len(given.ids), len(given.tokens)
+        numbers = np.arange(first_item, first_item + count)
+        key_numbers = np.arange(first_key, first_key + key_count, dtype=np.int32)
+        items = self.items.grow(count)
+        for name, moments in zip(TIMES, given.times, strict=True):
+            items[name] = moments
+        items["alive"] = True
+        items["kind"] = [KIND_CODES[kind] for kind in given.kinds]
+        items["role"] = self.roles.codes(given.roles)
+        items["question"], items["time_word"] = given.question, given.time_word
+        items["session"] = self.sessions.codes(given.sessions)
+        items["speaker"] = self.speakers.codes(given.speakers)
+        items["previous"] = items["following"] = -1
+        items["place"] = numbers
+        items["first_key"] = first_key + np.cumsum(given.keys) - given.keys
+        items["words"], items["names"], items["reaction"] = given.words, given.names, given.reaction
+        self.ids.extend(given.ids)
+        self.rows.update(zip(given.ids, numbers.tolist(), strict=True))
+        lengths = self._add_terms(given.tokens, key_numbers)
+        keys = self.keys.grow(key_count)
+        keys["item"], keys["length"] = np.repeat(numbers, given.keys), lengths
         self._total_length += float(lengths.sum())
-        self._live_keys += len(texts)
-        terms = [terms for row in fresh for terms in row.sparse_terms]
-        if terms:
-            self.sparse.add(
-                np.concatenate(terms).astype(np.int32),
-                np.repeat(numbers, [len(each) for each in terms]),
-                np.concatenate([weights for row in fresh for weights in row.sparse_weights]).astype(np.float32),
-            )
-        if self.vectors is not None:
-            self.vectors.grow(len(texts))[:] = [vector for row in fresh for vector in row.dense]
-        self._thread(fresh, first_item)
+        self._live_keys += key_count
+        if len(given.terms):
+            self.sparse.add(given.terms.astype(np.int32), np.repeat(key_numbers, given.postings), given.weights)
+        if self.vectors is not None and given.vectors is not None:
+            self.vectors.grow(key_count)[:] = given.vectors
+        self._thread(given, first_item)
 
     def _add_terms(self, texts: Sequence[str], numbers: NDArray[np.int32]) -> Floats:
         """Index the stems of each text under its key; returns how many stems each has."""
@@ -125,23 +120,25 @@ class Index:
         self.lexical.add(term.astype(np.int32), numbers[place], counts.astype(np.float32))
         return lengths
 
-    def _thread(self, fresh: Sequence[Row], first: int) -> None:
+    def _thread(self, fresh: Items, first: int) -> None:
         """Thread turns into their sessions by time; one that revises another shares the place of that.
 
         Only places are threaded (``previous``, ``following``); a place bears the number of its first turn.
         """
         items = self.items.view()
         at, previous, following, place = items["at"], items["previous"], items["following"], items["place"]
-        sessions = items["session"][first:].tolist()
-        for number, (row, session) in enumerate(zip(fresh, sessions, strict=True), first):
-            if session < 0 or row.kind != Kind.TURN:
+        sessions, said = items["session"][first:].tolist(), fresh.times[0].tolist()
+        for number, (session, kind, moment, supersedes) in enumerate(
+            zip(sessions, fresh.kinds, said, fresh.supersedes, strict=True), first
+        ):
+            if session < 0 or kind != Kind.TURN:
                 continue
-            revised = self.rows.get(row.supersedes) if row.supersedes else None
+            revised = self.rows.get(supersedes) if supersedes else None
             if revised is not None and items["session"][revised] == session and items["kind"][revised] == 0:
                 place[number] = place[revised]
                 continue
             before, after = self._tails.get(session, -1), -1
-            while before >= 0 and at[before] > row.at:
+            while before >= 0 and at[before] > moment:
                 before, after = int(previous[before]), before
             previous[number], following[number] = before, after
             if before >= 0:
@@ -151,11 +148,11 @@ class Index:
             else:
                 self._tails[session] = number
 
-    def refresh(self, number: int, row: Row) -> None:
+    def _refresh(self, numbers: Ints, times: NDArray[np.float64]) -> None:
         """Take over the states that can change after writing."""
-        item = self.items.view()[number]
-        item["ended"], item["retired"], item["forgotten"] = row.ended, row.retired, row.forgotten
-        item["archived"] = row.archived
+        items = self.items.view()
+        for name in ("ended", "retired", "forgotten", "archived"):
+            items[name][numbers] = times[TIMES.index(name)]
 
     def drop(self, ids: Iterable[str]) -> None:
         """Take purged items out of sight; their postings go when the index is next loaded."""

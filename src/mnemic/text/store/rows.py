@@ -15,7 +15,7 @@ from mnemic.errors import InputError
 from mnemic.text.encode.base import SparseVector
 from mnemic.text.record import Interval, Key, Kind, Record, Span, State, from_micros, to_micros
 from mnemic.text.steps.traits import traits
-from mnemic.text.store.columns import NEVER, Row
+from mnemic.text.store.columns import NEVER, TIMES, Items, Row
 
 COLUMNS = (
     "rid, id, seq, version, kind, text, speaker, role, session, caption, at, zone, valid_from, valid_to, recorded, "
@@ -137,27 +137,70 @@ def record_of(row: Mapping[str, Any], as_of: int | None = None) -> Record:
 
 
 def index_row(first: Sequence[Any], keys: Sequence[Sequence[Any]], dense: int) -> Row:
-    """An item and its keys as the index takes them, with vectors of ``dense`` numbers. ``first`` and ``keys`` are in
-    the order of INDEX_COLUMNS."""
+    """An item and its keys as the index sees them, with vectors of ``dense`` numbers; the plain way. ``first`` and
+    ``keys`` are in the order of INDEX_COLUMNS."""
     (id, kind, at, valid_from, valid_to, ended, recorded, retired, forgotten, archived,
      speaker, role, session, supersedes, question, time_word, words, names, reaction, *_) = first  # fmt: skip
     # A key may lack its vectors while the space is being encoded anew: then it has no terms, and no direction.
-    return Row(  # by position, because a space is loaded row by row
-        id, kind,
-        math.nan if at is None else at / 1e6,
-        math.nan if valid_from is None else valid_from / 1e6,
-        NEVER if valid_to is None else valid_to / 1e6,
-        NEVER if ended is None else ended / 1e6,
-        recorded / 1e6,
-        NEVER if retired is None else retired / 1e6,
-        NEVER if forgotten is None else forgotten / 1e6,
-        NEVER if archived is None else archived / 1e6,
-        speaker, role, session, supersedes, question == 1, time_word == 1, words, names, reaction == 1,
-        [k[-4] for k in keys],
-        [np.frombuffer(k[-3], np.uint16) if k[-3] else _NO_TERMS for k in keys],
-        [np.frombuffer(k[-2], np.float16) if k[-2] else _NO_WEIGHTS for k in keys],
-        [np.frombuffer(k[-1] or bytes(4 * dense), np.float32) for k in keys] if dense else [],
-    )  # fmt: skip
+    return Row(
+        id=id,
+        kind=kind,
+        at=math.nan if at is None else at / 1e6,
+        valid_from=math.nan if valid_from is None else valid_from / 1e6,
+        valid_to=NEVER if valid_to is None else valid_to / 1e6,
+        ended=NEVER if ended is None else ended / 1e6,
+        recorded=recorded / 1e6,
+        retired=NEVER if retired is None else retired / 1e6,
+        forgotten=NEVER if forgotten is None else forgotten / 1e6,
+        archived=NEVER if archived is None else archived / 1e6,
+        speaker=speaker,
+        role=role,
+        session=session,
+        supersedes=supersedes,
+        question=bool(question),
+        time_word=bool(time_word),
+        words=words,
+        names=names,
+        reaction=bool(reaction),
+        tokens=[k[-4] for k in keys],
+        sparse_terms=[np.frombuffer(k[-3] or b"", np.uint16) for k in keys],
+        sparse_weights=[np.frombuffer(k[-2] or b"", np.float16) for k in keys],
+        dense=[np.frombuffer(k[-1] or bytes(4 * dense), np.float32) for k in keys] if dense else [],
+    )
+
+
+def index_items(rows: Sequence[Sequence[Any]], dense: int) -> Items:
+    """What :func:`index_row` makes of these rows (at least one), item by item, made column by column."""
+    columns = list(zip(*rows, strict=True))
+    rids = np.array(columns[RID])
+    starts = np.flatnonzero(np.concatenate(([True], rids[1:] != rids[:-1])))
+    if len(starts) < len(rows):  # the rows of an item's further keys repeat the item
+        columns[:RID] = zip(*(rows[start][:RID] for start in starts.tolist()), strict=True)
+    times = np.array(columns[2:10], np.float64) / 1e6  # None becomes NaN
+    times[_ENDLESS] = np.where(np.isnan(times[_ENDLESS]), NEVER, times[_ENDLESS])
+    tokens, terms, weights, vectors = columns[-4:]
+    # A key may lack its vectors while the space is being encoded anew: then it has no terms, and no direction.
+    packed = b"".join(vector or bytes(4 * dense) for vector in vectors) if dense else b""
+    return Items(
+        ids=columns[0],
+        kinds=columns[1],
+        times=times,
+        speakers=columns[10],
+        roles=columns[11],
+        sessions=columns[12],
+        supersedes=columns[13],
+        question=np.array(columns[14], bool),
+        time_word=np.array(columns[15], bool),
+        words=np.array(columns[16], np.float32),
+        names=np.array(columns[17], np.int8),
+        reaction=np.array(columns[18], bool),
+        keys=np.diff(np.append(starts, len(rows))),
+        tokens=tokens,
+        postings=np.array([len(each or b"") // 2 for each in terms], np.int64),
+        terms=np.frombuffer(b"".join(filter(None, terms)), np.uint16),
+        weights=np.frombuffer(b"".join(filter(None, weights)), np.float16),
+        vectors=np.frombuffer(packed, np.float32).reshape(-1, dense) if dense else None,
+    )
 
 
 INDEX_COLUMNS = (
@@ -165,9 +208,9 @@ INDEX_COLUMNS = (
     "i.speaker, i.role, i.session, i.supersedes, i.question, i.time_word, i.words, i.names, i.reaction, "
     "i.rid, k.tokens, s.terms, s.weights, d.vector"
 )
-_NO_TERMS, _NO_WEIGHTS = np.zeros(0, np.uint16), np.zeros(0, np.float16)
 RID = 19
 """Where the item's row id stands among INDEX_COLUMNS."""
+_ENDLESS = [TIMES.index(name) for name in ("valid_to", "ended", "retired", "forgotten", "archived")]
 
 
 def pack_sparse(vector: SparseVector) -> tuple[bytes, bytes]:

@@ -20,7 +20,6 @@ from mnemic.errors import ConflictError, InputError, NotFoundError
 from mnemic.text.plan import Bools, Candidates, Filter, SearchPlan
 from mnemic.text.record import EPOCH, Batch, Kind, Link, Receipt, Record, from_micros, to_micros
 from mnemic.text.store.base import Change, EncodedKey, Encoders, Job, Prepared, encode_keys
-from mnemic.text.store.columns import Row
 from mnemic.text.store.connection import Connection, truncate
 from mnemic.text.store.index import Index
 from mnemic.text.store.jobs import SqliteJobs, move_cursor
@@ -30,7 +29,7 @@ from mnemic.text.store.rows import (
     RID,
     digest,
     dump,
-    index_row,
+    index_items,
     item_values,
     pack_sparse,
     record_of,
@@ -40,6 +39,8 @@ from mnemic.text.store.sql import audit, conditions, fetch, last, marks, parts, 
 from mnemic.text.store.transfer import SqliteTransfer
 from mnemic.text.store.usage import SqliteUsage, UsageLog
 
+PART = 20_000
+"""Rows that are loaded into the index at once."""
 _FIRST = (datetime.min.replace(tzinfo=UTC) - EPOCH).total_seconds()
 _LAST = (datetime.max.replace(tzinfo=UTC, microsecond=0) - EPOCH).total_seconds()
 
@@ -370,21 +371,23 @@ class SqliteSpace(SqliteJobs, SqliteSnapshots, SqliteTransfer, SqliteUsage):
         for (ids,) in gone:
             index.drop(json.loads(ids))
         dense = self.encoders.dense.dim if self.encoders.dense is not None else 0
-        rows: list[Row] = []
-        keys: list[Sequence[Any]] = []
         # New items have the highest rids, so this order appends them and refreshes the others on the way.
-        for row in db.execute(
+        found = db.execute(
             f"SELECT {INDEX_COLUMNS} FROM items i JOIN keys k ON k.rid = i.rid LEFT JOIN sparse s ON s.kid = k.kid "
             "LEFT JOIN dense d ON d.kid = k.kid WHERE i.seq > ? ORDER BY i.rid, k.kid",
             (index.seq,),
-        ):
-            if keys and row[RID] != keys[0][RID]:
-                rows.append(index_row(keys[0], keys, dense))
-                keys = []
-            keys.append(row)
-        if keys:
-            rows.append(index_row(keys[0], keys, dense))
-        index.add(rows)
+        )
+        rows: list[Sequence[Any]] = []
+        while more := found.fetchmany(PART):
+            rows += more
+            whole = len(rows)
+            while whole and rows[whole - 1][RID] == rows[-1][RID]:  # the last item may have further keys
+                whole -= 1
+            if whole:
+                index.take(index_items(rows[:whole], dense))
+            rows = rows[whole:]
+        if rows:
+            index.take(index_items(rows, dense))
 
     def _allowed(self, db: sqlite3.Connection, filter: Filter, index: Index) -> Bools | None:
         """What the index has no columns for: ids, meta, phrases and words."""
