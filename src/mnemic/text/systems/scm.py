@@ -115,7 +115,7 @@ class Scm:
     kind = "memory"
     paper = "SCM, Self-Controlled Memory (Wang et al. 2025), arXiv 2304.13343"
     good_at = "long turns and small budgets: what cannot answer is left out; long documents summarised as a whole"
-    cost = "write: nothing derived; read: one search, with a model 1 to 2 calls; reflect: one call a long turn or group"
+    cost = "write: nothing derived; read: one search and the use log, or 1 to 2 calls; reflect: a call for what is long"
 
     def __init__(self, settings: Settings | None = None) -> None:
         self.settings = settings or Settings()
@@ -229,7 +229,7 @@ class Scm:
         if query.filter.kinds and Kind.TURN not in query.filter.kinds:
             return assemble.recall(query, citing.direct(query, found), sure, clock, trace)
         plain = query.filter == Filter() and query.valid_at is None
-        flash = self.flash(query, env) if plain and query.as_of is None else []
+        flash = self.flash(found, env) if plain and query.as_of is None else []
         trace["activated"], trace["activated_by"] = self.activated(query, sure, flash, env)
         hits: list[Hit] = []
         if trace["activated"]:
@@ -292,10 +292,17 @@ class Scm:
             ages[id] = math.exp(-self.settings.decay * (newest - place))
         return ages
 
-    def flash(self, query: Query, env: Env) -> list[Record]:
+    def flash(self, found: citing.Found, env: Env) -> list[Record]:
         """The last turn of all."""
-        names = env.space.sessions() if self.settings.flash else []
-        turns = [turn for turn in turns_of(names[-1][0], env) if turn.state == State.ACTIVE] if names else []
+        if not self.settings.flash:
+            return []
+        c = found.candidates
+        if c.exact:  # everything is at hand
+            slots = np.flatnonzero(c.is_turn)
+            last = slots[np.lexsort((c.item[slots], np.nan_to_num(c.at[slots], nan=-np.inf)))[-1:]]
+            return env.space.get(env.space.id_of([int(n) for n in c.item[last]]))
+        turns = turns_of(env.space.sessions()[-1][0], env)
+        turns = [turn for turn in turns if turn.state == State.ACTIVE]
         return sorted(turns, key=lambda turn: (turn.at is not None and turn.at.timestamp(), turn.position))[-1:]
 
     def overview(self, query: Query, hits: list[Hit], env: Env) -> list[Hit]:
