@@ -227,16 +227,33 @@ def test_a_crash_while_shades_are_formed_again_changes_nothing() -> None:
 
 
 def test_when_growth_is_undone_the_shade_of_before_is_there_again() -> None:
+    text = "I like the tomato, the compost and the garden."
     with opened(Lpm(SMALL)) as memory:
-        memory.remember(facets(topics=1, each=8))
+        memory.remember(said("a", 0, text, text))
         memory.reflect()
-        before = sorted(r.text for r in shades(memory))
-        memory.remember(said("x", 90, "I like the tomato, the compost and the garden.", speaker="Ana"))
+        (before,) = shades(memory)
+        memory.remember(said("x", 9, text))
         memory.reflect()
+        (grown,) = shades(memory)
+        assert grown.supersedes == before.id
+        assert grown.sources == ("a:0", "a:1", "x:0")
         memory.forget(["x:0"])
         memory.reflect()
-        assert sorted(r.text for r in shades(memory)) == before
-        assert sorted(biography(memory).fields["shades"]) == sorted(r.id for r in shades(memory))
+        (again,) = shades(memory)
+        assert again.text == before.text
+        assert again.sources == ("a:0", "a:1")
+        assert biography(memory).fields["shades"] == [again.id]
+
+
+def test_a_turn_waits_in_the_pool_for_one_like_it() -> None:
+    with opened(Lpm(SMALL)) as memory:
+        memory.remember(said("a", 0, "I like the tomato, the compost and the garden."))
+        memory.reflect()
+        assert shades(memory) == []
+        memory.remember(said("b", 9, "I have the tomato, the compost and the garden."))
+        memory.reflect()
+        assert [r.sources for r in shades(memory)] == [("a:0", "b:0")]
+        assert memory.space.neighbours(["a:0", "b:0"], ["pool"]) == []
 
 
 def test_when_all_turns_are_gone_nothing_is_known() -> None:

@@ -1,10 +1,11 @@
 """TiM: thoughts in the buckets of a hash, forgotten and merged.
 
 Measured on LoCoMo (1,033 questions with evidence, lexical only, no language model), recall at 10 on the five
-conversations it was tuned on, and in brackets on the other two: plain BM25 61.8 (56.4), TiM 63.3 (59.3), looking into
-all buckets 65.0 (60.0), without thoughts 62.0 (58.0). So thoughts help, above all where evidence lies in several turns
-(multi-hop from 38.3 to 44.1), and hashing takes half of that away again: a question and its thought are no near
-neighbours, for which a hash is made. What it saves, and what one bucket misses: tests/text/steps/test_lsh.py.
+conversations it was tuned on, and in brackets on the other two: plain BM25 61.8 (56.4), TiM 63.3 (59.7), looking into
+all buckets 65.1 (60.0), without thoughts 62.0 (58.0), thoughts alone, as published, (41.6). So thoughts help, above all
+where evidence lies in several turns (multi-hop from 38.3 to 43.2), and hashing takes some of that away again: a
+question and its thought are no near neighbours, for which a hash is made. What it saves, and what one bucket misses:
+tests/text/steps/test_lsh.py.
 """
 
 from __future__ import annotations

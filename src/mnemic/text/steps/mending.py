@@ -75,3 +75,15 @@ def resting_on(ids: Collection[str], prefix: str, space: Space) -> list[Record]:
     links = space.neighbours(list(ids), ["cites"])
     found = dict.fromkeys(link.source for link in links if link.target in ids and link.source.startswith(prefix))
     return space.get(list(found))
+
+
+def in_force(record: Record, space: Space) -> bool:
+    """Whether ``record``, or what superseded it in the end, stands; also where that was put away on purpose."""
+    seen = {record.id}
+    while record.state == State.SUPERSEDED and record.superseded_by is not None and record.superseded_by not in seen:
+        following = space.get([record.superseded_by])
+        if not following:
+            return False
+        record = following[0]
+        seen.add(record.id)
+    return record.state in (State.ACTIVE, State.ARCHIVED) and bool(standing([record], space))

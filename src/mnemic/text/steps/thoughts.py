@@ -127,6 +127,17 @@ class Thought:
             session=record.session,
         )
 
+    def packed(self) -> list[Any]:
+        """What it states, as a list that can be stored: all but where it comes from."""
+        flags = [self.negated, self.ended, self.one_value, self.fact]
+        return [self.head, self.relation, list(self.tails), *flags, self.wording]
+
+    @classmethod
+    def unpacked(cls, stored: Sequence[Any]) -> Thought:
+        """What :meth:`packed` stored; it has no sources."""
+        head, relation, tails, negated, ended, one_value, fact, wording = stored
+        return cls(head, relation, tuple(tails), (), None, None, negated, ended, one_value, fact, wording)
+
     @property
     def key(self) -> str:
         """What makes two records say the same of the same turns."""

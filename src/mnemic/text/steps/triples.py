@@ -58,6 +58,13 @@ def slot_of(head: str, relation: str) -> tuple[str, str]:
     return fold(head).removeprefix("the "), plain or copula
 
 
+def done(relation: str, *, fact: bool) -> bool:
+    """Whether a relation tells of something done, or planned, at a time; else of what is so."""
+    if fact:
+        return relation in ("did", "plans")
+    return any(w in _PAST or w in ("was", "were", "had", "did") or _ED.fullmatch(w) for w in relation.split(" "))
+
+
 def sentence(head: str, relation: str, tails: list[str], *, fact: bool, ended: bool = False) -> str:
     """``head``, ``relation`` and all the ``tails`` in one sentence."""
     joined = tails[0] if len(tails) == 1 else f"{', '.join(tails[:-1])} and {tails[-1]}"
@@ -149,6 +156,11 @@ _WITH_TO = frozenset(
     " choose chose continue continued hoping prefer promise promised".split()
 )
 _NOT_VERBS = _DETERMINERS | _PREPOSITIONS | _VAGUE | frozenset(_OWN)
+_MOODS = frozenset(  # how somebody is at the moment says nothing lasting
+    "happy sad sure sorry glad ready excited grateful thankful proud here there okay fine good great tired busy lucky"
+    " pumped stoked thrilled scared nervous worried curious awesome amazing up down back home".split()
+)
+_ED = re.compile(r"[a-z]{2,}ed")
 _PLAIN = frozenset("love like hate want need live work study play own enjoy prefer teach run".split())
 
 
@@ -270,6 +282,8 @@ def _triple(head: str, said: list[str], rest: list[str], *, negated: bool) -> Tr
         tail = tail[:-1]
     told = re.sub(r" (?=n't|'(?:m|ve|re|s|d|ll)\b)", "", " ".join(tail))
     if not tokens(told) or all(word in _VAGUE for word in words(told)) or not said:
+        return None
+    if said[-1] in _BE and tail[0].lower() in _MOODS:
         return None
     return Triple(head, " ".join(said), third(told), negated=negated)
 

@@ -24,8 +24,9 @@ oldest go when a tier is full; here what was used is spared. The weights of impo
 for preferences, tools, skills and the internet, and the model that reads a question into a call; access lists are kept
 in the header but nobody is asked for a name yet.
 
-Other floors: :class:`~mnemic.cube.ActivationPort` holds the working tier as one numbered text; it is called when that
-text changed. What was published of parametric memory writes a placeholder; here it is a port, and nothing calls it yet.
+Other floors: :class:`~mnemic.cube.ActivationPort` holds the working tier as one numbered text. It is called by
+``reflect`` when that text changed; what was forgotten since stays in what it holds until then. What was published of
+parametric memory writes a placeholder; here it is a port, and nothing calls it yet.
 """
 
 from __future__ import annotations

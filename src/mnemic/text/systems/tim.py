@@ -46,7 +46,7 @@ from mnemic.text.record import Batch, Kind, Link, Record, State
 from mnemic.text.steps import assemble, citing, similarity, thoughts
 from mnemic.text.steps.bands import DUPLICATE, Band, judge
 from mnemic.text.steps.lsh import Hash
-from mnemic.text.steps.mending import Mending, bearing, resting_on, standing
+from mnemic.text.steps.mending import Mending, bearing, in_force, resting_on, standing
 from mnemic.text.steps.render import pack
 from mnemic.text.steps.thoughts import PREFIX, Thought
 from mnemic.text.steps.trace import Clock
@@ -140,7 +140,7 @@ class Tim:
         missing = []
         for thought in {thought.key: thought for thought in drawn}.values():
             records = before.get(thought.key, [])
-            if not any(in_force(record, env) for record in records):
+            if not any(in_force(record, env.space) for record in records):
                 missing.append((thought, sorted(record.id for record in records)))
         return missing
 
@@ -356,15 +356,3 @@ def moment(record: Record) -> tuple[float, float]:
 def older(a: Record, b: Record) -> bool:
     """Whether ``a`` began no later than ``b``, which came after it."""
     return moment(a) <= moment(b)
-
-
-def in_force(record: Record, env: Env) -> bool:
-    """Whether ``record``, or what superseded it in the end, stands."""
-    seen = {record.id}
-    while record.state == State.SUPERSEDED and record.superseded_by not in (None, *seen):
-        following = env.space.get([str(record.superseded_by)])
-        if not following:
-            return False
-        record = following[0]
-        seen.add(record.id)
-    return record.state == State.ACTIVE and bool(standing([record], env.space))
