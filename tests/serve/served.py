@@ -38,7 +38,9 @@ class Served:
         """A client with this token, or with none; what goes wrong in the server is an answer, not an exception."""
         if token is not None:
             headers["Authorization"] = f"Bearer {token}"
-        return TestClient(self.app, base_url=HERE, headers=headers, raise_server_exceptions=False)
+        made = TestClient(self.app, base_url=HERE, headers=headers, raise_server_exceptions=False)
+        made.portal = self.http.portal  # one event loop for all: what a page began goes on after its request
+        return made
 
     def remember(self, *turns: Any, space: str = "default", **options: Any) -> list[str]:
         """Put these into a space; their ids."""

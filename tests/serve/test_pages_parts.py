@@ -53,6 +53,7 @@ class Reader(HTMLParser):
         self.text += data
 
 
+@settings(deadline=None)
 @given(texts, texts)
 def test_whatever_is_said_makes_no_element(text: str, value: str) -> None:
     read = Reader(tag("p", text, ["<b>", None, 3], title=value, hidden=False, open=True))
@@ -69,6 +70,7 @@ def test_markup_stays_and_names_of_attributes_are_told() -> None:
     assert url("/search", q="a b&c", k=None, empty="", from_=3) == "/search?q=a+b%26c&from=3"
 
 
+@settings(deadline=None)
 @given(texts)
 def test_secrets_and_hidden_marks_never_come_through(text: str) -> None:
     shown = pieces.quoted(f"{text}[secret:pin]\u202e\u0007", {"word"})
@@ -85,6 +87,7 @@ def test_the_words_of_the_question_are_marked_by_their_stems() -> None:
 # -- differences -----------------------------------------------------------------------------------------------
 
 
+@settings(deadline=None)
 @given(texts, texts)
 def test_a_difference_holds_both_texts(old: str, new: str) -> None:
     parts = diff.words(old, new)
@@ -130,6 +133,7 @@ def test_values_that_follow_each_other_share_a_row() -> None:
     assert lanes.lasts(replace(moment, kind=Kind.PREFERENCE))
 
 
+@settings(deadline=None)
 @given(
     st.lists(st.tuples(st.integers(0, 200), st.integers(1, 200) | st.none(), st.text("ab ", min_size=1)), max_size=12)
 )
@@ -151,6 +155,7 @@ def test_no_bar_covers_another(rows: list[tuple[int, int | None, str]]) -> None:
                     assert row != other or ended <= begun + timedelta(hours=8)  # within a pixel
 
 
+@settings(deadline=None)
 @given(st.integers(1, 400_000), st.integers(0, 40_000))
 def test_the_axis_is_marked_evenly_at_every_zoom(hours: int, back: int) -> None:
     end = NOW - timedelta(days=back)

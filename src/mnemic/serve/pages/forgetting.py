@@ -237,7 +237,7 @@ class Forgetting:
                 tag("dl", [(tag("dt", name), tag("dd", value)) for name, value in rows], class_="facts"),
                 tag(
                     "details",
-                    tag("summary", "Ids"),
+                    tag("summary", "Show the ids"),
                     tag("code", "\n".join(done.ids[:1000]), class_="ids"),
                     class_="small",
                 ),

@@ -113,8 +113,8 @@ def field(label: str, *, value: str = "", hidden_label: bool = False, kind: str 
 
 
 def area(label: str, *, value: str = "", rows: int = 1, **options: Any) -> ui.textarea:
-    """Several lines of text; grows with them."""
-    made = ui.textarea(value=value, **options).props("borderless dense autogrow hide-bottom-space").classes("field")
+    """Several lines of text; grows with them, in browsers that know how, from ``rows`` lines on."""
+    made = ui.textarea(value=value, **options).props("borderless dense hide-bottom-space").classes("field area")
     made.props["aria-label"] = label
     made.props["rows"] = rows
     return made

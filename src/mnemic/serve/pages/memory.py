@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from nicegui import ui
+from nicegui.element import Element
 
 from mnemic.errors import NotFoundError
 from mnemic.serve.pages import diff, kit, pieces, words
@@ -68,8 +69,9 @@ async def build(visit: Visit, query: Mapping[str, str]) -> None:
                         classes="apart",
                     )
                     said = kit.show(pieces.text(record), name="blockquote", classes="statement")
+                    form = ui.element("div").classes("editor")
                     kit.show(pieces.meta(record, visit.url, link=False, named=False))
-                    _actions(visit, seen, said)
+                    _actions(visit, seen, said, form)
                 if record.sources:
                     kit.show(
                         tag("h2", "Rests on"),
@@ -92,11 +94,12 @@ async def build(visit: Visit, query: Mapping[str, str]) -> None:
             kit.show(_about(seen, visit), classes="stack")
 
 
-def _actions(visit: Visit, seen: Seen, said: ui.html) -> None:
+def _actions(visit: Visit, seen: Seen, said: ui.html, form: Element) -> None:
+    """What can be done with the memory. ``form`` takes the place of what it says while that is revised."""
     record = seen.record
     current = record.superseded_by is None
     writes, forgets = visit.may(Scope.WRITE) and current, visit.may(Scope.FORGET)
-    form = ui.element("div").classes("editor")
+    form.set_visibility(False)
     with kit.box("memory-actions"):
         if record.session or record.sources:
             where = visit.url("/session", turn=record.sources[0] if record.sources else record.id)
@@ -129,7 +132,6 @@ def _actions(visit: Visit, seen: Seen, said: ui.html) -> None:
 
             kit.button("Save the new version", visit.doing(save), kind="primary")
             cancel = kit.button("Cancel", kind="plain")
-    form.set_visibility(False)
 
     def turn(on: bool) -> None:
         form.set_visibility(on)
