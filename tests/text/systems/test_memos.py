@@ -1,8 +1,8 @@
 """MemOS: cubes with a life, fused when they conflict, in tiers by their use, summarised in groups.
 
 LoCoMo, conversations 1 and 2 (302 questions with evidence), lexical only, no language model: recall at 10 is 64.3
-(95 % interval 62.2 to 68.3), plain BM25 63.5 (60.7 to 68.9): no difference that could be told apart, nor by type of question
-(multi-hop 39.6 and 36.7, single-hop 61.4 and 62.3, the intervals overlapping).
+(95 % interval 62.2 to 68.3), plain BM25 63.5 (60.7 to 68.9): no difference that could be told apart, nor by type of
+question (multi-hop 39.6 and 36.7, single-hop 61.4 and 62.3, the intervals overlapping).
 """
 
 from __future__ import annotations
