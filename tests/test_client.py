@@ -15,6 +15,8 @@ from typing import Any
 
 import httpx
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 import mnemic
 from mnemic import AsyncClient, Client, Filter, Kind, Memory, Turn, errors
@@ -300,6 +302,17 @@ def test_an_export_is_a_stream_and_leaves_nothing_behind(connect: Callable[..., 
     stream.close()
     jobs = httpx.get(f"{server.url}/api/jobs", headers={"Authorization": f"Bearer {server.token}"}).json()["items"]
     assert [job for job in jobs if job["space"] == client.space and job["kind"] == "export"] == []
+
+
+@given(
+    st.lists(st.sampled_from([b'{"a": 1}', b'"x\x85y\xe2\x80\xa8z"', b"{}"]), max_size=6), st.lists(st.integers(1, 9))
+)
+def test_lines_are_whole_however_they_come(lines: list[bytes], sizes: list[int]) -> None:
+    whole, parts = b"".join(line + b"\n" for line in lines), []
+    for size in sizes:
+        parts.append(whole[:size])
+        whole = whole[size:]
+    assert list(module._lines([*parts, whole])) == lines
 
 
 def test_many_ids_are_asked_for_in_parts(connect: Callable[..., Client], monkeypatch: pytest.MonkeyPatch) -> None:

@@ -71,7 +71,7 @@ async def start_import(request: Request, space: Name, by: By, options: Annotated
     by.principal.need(space, SCOPES[JobKind.IMPORT])  # before the file is taken
     scratch = await run_in_threadpool(by.service.jobs.scratch)
     try:
-        file = await uploads.receive(request, Path(scratch.name), limit=by.service.config.limits.upload)
+        file = await uploads.receive(request, Path(scratch.name))
         return _started(
             await run_in_threadpool(
                 by.service.jobs.start_import,

@@ -11,7 +11,7 @@ from python_multipart.multipart import MultipartParser, parse_options_header
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import ClientDisconnect, Request
 
-from mnemic.errors import InputError, LimitError, StoreError
+from mnemic.errors import InputError, StoreError
 
 CHUNK = 1 << 20
 """Bytes that are gathered before they are written."""
@@ -19,18 +19,17 @@ LONGEST = 60
 """Characters of a file's name that are kept."""
 
 
-async def receive(request: Request, folder: Path, *, limit: int) -> Path:
-    """Write the one file of the body into ``folder``, under the name that the sender gives it.
+async def receive(request: Request, folder: Path) -> Path:
+    """Write the one file of the body into ``folder``, under the name that the sender gives it. The gate bounds it.
 
-    Raises :class:`InputError` for a body that holds no file or several, :class:`LimitError` for one over ``limit``
-    bytes, :class:`StoreError` when the disk is full.
+    Raises :class:`InputError` for a body that holds no file or several, :class:`StoreError` when the disk is full.
     """
     kind, options = parse_options_header(request.headers.get("content-type"))
     if kind != b"multipart/form-data" or b"boundary" not in options:
         raise InputError("send the file as multipart/form-data, such as curl -F file=@NAME does")
     taker = _Taker(folder, options[b"boundary"])
     try:
-        async for part in _gathered(request, limit):
+        async for part in _gathered(request):
             await run_in_threadpool(taker.parser.write, part)
         if not taker.whole:
             raise FormParserError("it ends too early")
@@ -47,13 +46,9 @@ async def receive(request: Request, folder: Path, *, limit: int) -> Path:
     return taker.path
 
 
-async def _gathered(request: Request, limit: int) -> AsyncIterator[bytes]:
+async def _gathered(request: Request) -> AsyncIterator[bytes]:
     waiting = bytearray()
-    taken = 0
     async for part in request.stream():
-        taken += len(part)
-        if taken > limit:
-            raise LimitError(f"the upload is over {limit:,} bytes: split the file")
         waiting += part
         if len(waiting) >= CHUNK:
             yield bytes(waiting)
