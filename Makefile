@@ -16,8 +16,9 @@ serve: $(VENV)/ui
 	$(BIN)/mnemic models pull splade-tiny
 	$(BIN)/mnemic serve $(ARGS)
 
+# One process for each core; the tests of one file stay together, for they share what is dear to set up.
 test: $(VENV)/dev
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n auto --dist loadfile
 
 check: $(VENV)/dev
 	$(BIN)/ruff check .
