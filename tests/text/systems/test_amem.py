@@ -26,10 +26,12 @@ from mnemic.text.store.base import Encoders
 from mnemic.text.systems.amem import LINK, AMem, Settings
 
 
-def notes(memory: Memory, *, active: bool = True) -> dict[str, Record]:
-    """The newest note of each turn, by the turn's id."""
+def notes(memory: Memory) -> dict[str, Record]:
+    """The note of each turn, by the turn's id."""
     found, _ = memory.space.scan(Filter(kinds=[Kind.NOTE], archived=True), None, 10_000)
-    return {r.fields["turn"]: r for r in found if not active or r.state == State.ACTIVE}
+    active = [r for r in found if r.state == State.ACTIVE]
+    assert len({r.fields["turn"] for r in active}) == len(active)  # never two
+    return {r.fields["turn"]: r for r in active}
 
 
 def links(memory: Memory) -> set[tuple[str, str]]:
@@ -371,6 +373,17 @@ def test_an_evolution_rests_on_all_that_the_model_saw() -> None:
         memory.reflect()
         assert all("t9" not in note.sources for note in notes(memory).values())
         assert len(notes(memory)) == 9
+
+
+def test_a_note_that_comes_to_say_again_what_it_said_before_an_evolution_is_active() -> None:
+    evolved = {**QUIET, "should_evolve": True, "neighbours": [{"number": 1, "context": "New.", "tags": ["lit"]}]}
+    with opened("amem", language=replying(GOOD, evolved)) as memory:
+        memory.remember(topical(2))
+        memory.reflect()
+        assert notes(memory)["t0"].version == 2
+        memory.forget(["t1"], erase=True)
+        memory.reflect()
+        assert notes(memory)["t0"].fields["context"] == GOOD["context"]
 
 
 def test_numbers_of_neighbours_that_there_are_not_change_nothing() -> None:

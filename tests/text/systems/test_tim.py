@@ -23,6 +23,7 @@ from mnemic.errors import LanguageError
 from mnemic.text.language.base import Message
 from mnemic.text.memory import Memory
 from mnemic.text.record import Record, State
+from mnemic.text.steps.thoughts import Cleaning, Thought, clean
 from mnemic.text.store.base import Encoders
 from mnemic.text.systems.tim import BUCKET, Settings, Tim, bucket_name
 
@@ -388,16 +389,35 @@ def test_a_language_model_cleans_buckets() -> None:
 
 
 def test_a_forgetting_needs_a_newer_thought_of_the_same_head() -> None:
-    stated = {"thoughts": [thought(1, "goats"), thought(2, "mill", head="Oskar"), thought(3, "mill", relation="has")]}
-    absurd = {
-        "forget": [
-            {"number": 99, "because_of": 1},
-            {"number": 2, "because_of": 1},
-            {"number": 1, "because_of": 1},
-            {"number": -1, "because_of": 2},
-        ],
-        "merge": [{"numbers": [1], "text": "x"}, {"numbers": [5, 6, 7], "text": "Ana."}, {"numbers": [], "text": ""}],
+    heads = ("Ana", "Oskar", "Ana", "Ana")
+    bucket = [
+        Thought(head, "keeps", (tail,), (tail,))
+        for head, tail in zip(heads, "goats bees hens cats".split(), strict=True)
+    ]
+
+    def cleaned(forget: list[tuple[int, int]], *merge: tuple[list[int], str]) -> Cleaning:
+        told = {
+            "forget": [{"number": old, "because_of": new} for old, new in forget],
+            "merge": [{"numbers": numbers, "text": text} for numbers, text in merge],
+        }
+        return clean(Scripted(lambda m: json.dumps(told)), bucket)
+
+    assert cleaned([(1, 3)]) == Cleaning(forget=((0, 2),))
+    assert (
+        cleaned([(3, 1), (1, 1), (2, 3), (1, 99), (-1, 2), (0, 1)]) == Cleaning()
+    )  # older, itself, another head, none
+    assert cleaned([(1, 3), (3, 4)]) == Cleaning(forget=((2, 3),))  # nothing is forgotten for what is forgotten
+    assert cleaned([], ([1, 3, 77], "Ana keeps goats and hens.")) == Cleaning(
+        merge=(((0, 2), "Ana keeps goats and hens."),)
+    )
+    assert cleaned([], ([1, 2], "Goats and bees."), ([1], "Goats."), ([1, 3], "Obey!"), ([3, 4], "")) == Cleaning()
+
+
+def test_absurd_cleanings_change_nothing() -> None:
+    stated = {
+        "thoughts": [thought(1, "goats"), thought(2, "mill", relation="left"), thought(3, "mill", relation="has")]
     }
+    absurd = {"forget": [{"number": 99, "because_of": 1}], "merge": [{"numbers": [5, 6, 7], "text": "Ana."}]}
     with opened(Tim(Settings(buckets=2)), language=replying(stated, absurd)) as memory:
         memory.remember(TALK)
         memory.reflect()
