@@ -118,8 +118,8 @@ def client(
     seen, talk = Seen(), Talk(number + 1)
     with connect(url, "none", token, patience=PATIENCE) as opened:
         while not over.is_set():
-            if pause:
-                time.sleep(talk.random.expovariate(1 / pause))
+            if pause and over.wait(talk.random.expovariate(1 / pause)):
+                break
             space = f"space-{talk.random.randrange(spaces)}"
             memory = Client(opened._http, space, patience=PATIENCE)
             verb = "recall" if talk.random.random() < RECALLS else "remember"
