@@ -3,190 +3,19 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping
 
 from nicegui import ui
 from nicegui.events import GenericEventArguments
 
-from mnemic.errors import NotFoundError
 from mnemic.serve.pages import kit, layout, pieces, words
+from mnemic.serve.pages.drawing import ABOUT, HUBS, MOST, STEP, WITHIN, Drawing, Node
 from mnemic.serve.pages.icons import icon
 from mnemic.serve.pages.markup import Markup, join, tag
 from mnemic.serve.pages.visit import Visit
 from mnemic.serve.tokens import Scope
-from mnemic.text.memory import Memory
-from mnemic.text.plan import Filter
-from mnemic.text.record import Kind, Record, State
-from mnemic.text.steps import render
 
-MOST = 80
-"""Nodes that are drawn at once."""
-BEGIN = 14
-"""Derived memories that an overview begins with."""
-STEP = 14
-"""Nodes that an expansion adds at most."""
-LABELLED = 26
-"""Up to this many nodes every turn shows its words; in larger drawings it is a dot until looked at."""
-ABOUT, WITHIN = "subject:", "session:"
-"""Prefixes of the nodes that are no memories: whom facts are about, and conversations."""
 _LINKS = {"cites": "rests on", "supersedes": "took the place of", "about": "is about", "in": "was said in"}
-
-
-@dataclass(frozen=True, slots=True)
-class Node:
-    """A memory, or what holds several together. ``more`` is how many neighbours are not drawn."""
-
-    id: str
-    look: str
-    label: str
-    told: str
-    more: int = 0
-
-    @property
-    def box(self) -> layout.Point:
-        """Width and height."""
-        if not self.label:
-            return (28.0, 28.0)
-        if self.look in ("subject", "session"):
-            return (max(58.0, 8.4 * len(self.label) + 30), 38.0)
-        return (7.0 * len(self.label) + 42, 34.0)
-
-
-@dataclass
-class Drawing:
-    """What is drawn so far. It only grows: what is placed stays in its place."""
-
-    focus: str = ""
-    opened: list[str] = field(default_factory=list)
-    records: dict[str, Record] = field(default_factory=dict)
-    nodes: dict[str, Node] = field(default_factory=dict)
-    edges: dict[tuple[str, str, str], float] = field(default_factory=dict)
-    places: dict[str, layout.Point] = field(default_factory=dict)
-    full: bool = False
-
-    def begin(self, memory: Memory, focus: str) -> None:
-        """Around ``focus``; without it, around what was derived last."""
-        self.focus = focus
-        if focus.startswith((ABOUT, WITHIN)):
-            self.open(memory, focus)
-            return
-        if focus:
-            found = _shown(memory.get(focus))
-            if not found:
-                raise NotFoundError("this memory is not there: it was never stored here, or it was forgotten")
-            self._add(memory, found)
-            self.open(memory, focus)
-            return
-        derived, _ = memory.scan(Filter(kinds=[kind for kind in Kind if kind != Kind.TURN]))
-        first = sorted(
-            derived,
-            key=lambda record: (record.valid.end is None, record.at is not None, record.at and record.at.timestamp()),
-        )[-BEGIN:]
-        self._add(memory, first)
-        for record in first:
-            self._add(memory, _shown(memory.get(record.sources[:2])))
-            if record.supersedes:
-                self._add(memory, _shown(memory.get(record.supersedes)))
-        self._settle(memory)
-
-    def open(self, memory: Memory, id: str) -> None:
-        """Add the neighbours of a node."""
-        if id not in self.opened:
-            self.opened.append(id)
-        self._add(memory, _beside(memory, id)[:STEP])
-        self._settle(memory)
-
-    def _add(self, memory: Memory, records: Iterable[Record]) -> None:
-        for record in records:
-            if record.id in self.records:
-                continue
-            if len(self.records) >= MOST - 12:  # room for what holds them together
-                self.full = True
-                return
-            self.records[record.id] = record
-
-    def _settle(self, memory: Memory) -> None:
-        """The nodes and edges of what is known, and places for what has none yet."""
-        self.edges = {}
-        ids = list(self.records)
-        for link in memory.space.neighbours(ids):
-            if link.source in self.records and link.target in self.records:
-                self.edges[link.source, link.target, link.kind] = link.weight
-        holding: dict[str, str] = {}
-        for record in self.records.values():
-            if record.supersedes in self.records:
-                self.edges[record.id, record.supersedes or "", "supersedes"] = 1.0
-        held: dict[str, list[str]] = {}
-        for record in self.records.values():
-            if holder := _holder(record):
-                held.setdefault(holder, []).append(record.id)
-        for holder, ids in held.items():
-            if holder.startswith(ABOUT) or len(ids) > 1 or self.focus in (holder, *ids):  # it holds something together
-                holding[holder] = holder.partition(":")[2]
-                self.edges |= {(id, holder, "about" if holder.startswith(ABOUT) else "in"): 1.0 for id in ids}
-        crowded = len(self.records) > LABELLED
-        self.nodes = {
-            id: _node(record, self._hidden(memory, id), crowded and id != self.focus)
-            for id, record in self.records.items()
-        }
-        for id, name in holding.items():
-            look = "subject" if id.startswith(ABOUT) else "session"
-            more = self._hidden(memory, id)
-            self.nodes[id] = Node(
-                id, look, words.short(render.name(name), 22) or "?", f"{look.capitalize()} {render.name(name)}", more
-            )
-        boxes = {id: node.box for id, node in self.nodes.items()}
-        self.places = layout.settle(boxes, [(a, b) for a, b, _ in self.edges], self.places)
-
-    def _hidden(self, memory: Memory, id: str) -> int:
-        return sum(record.id not in self.records for record in _beside(memory, id))
-
-
-def _beside(memory: Memory, id: str) -> list[Record]:
-    """What a node is linked to."""
-    if id.startswith(ABOUT):
-        subject = id[len(ABOUT) :]
-        page, _ = memory.scan(Filter(kinds=[Kind.FACT, Kind.PREFERENCE, Kind.EVENT]))
-        return [record for record in page if str(record.fields.get("subject") or "") == subject]
-    if id.startswith(WITHIN):
-        page, _ = memory.scan(Filter(kinds=[Kind.TURN], sessions=[id[len(WITHIN) :]]), limit=2 * STEP)
-        return page
-    found = memory.get(id)
-    if not found:
-        return []
-    ends = {end for link in memory.space.neighbours([id]) for end in (link.source, link.target)}
-    ends |= {end for end in (found[0].supersedes, found[0].superseded_by) if end}
-    return _shown(memory.get(sorted(ends - {id})))
-
-
-def _holder(record: Record) -> str | None:
-    """The node that a memory hangs on: whom a fact is about, in which conversation a turn was said."""
-    if subject := record.fields.get("subject"):
-        return f"{ABOUT}{subject}"
-    return f"{WITHIN}{record.session}" if record.kind == Kind.TURN and record.session else None
-
-
-def _shown(records: list[Record]) -> list[Record]:
-    return [record for record in records if record.state != State.FORGOTTEN]
-
-
-def _node(record: Record, more: int, small: bool) -> Node:
-    text = render.shown(record)
-    look = (
-        f"k-{record.kind}"
-        if str(record.kind) in ("turn", "fact", "preference", "event", "summary", "note")
-        else "k-other"
-    )
-    label = "" if small and record.kind == Kind.TURN else words.short(text, 26)
-    if record.state != State.ACTIVE:
-        look += " old"
-    said = (
-        f"{render.name(record.speaker)}, {words.day(record.at)}: "
-        if record.speaker and record.kind == Kind.TURN
-        else ""
-    )
-    return Node(record.id, look, label, f"{said}{words.short(text, 220)}", more)
 
 
 async def build(visit: Visit, query: Mapping[str, str]) -> None:
@@ -307,9 +136,11 @@ def _drawn(node: Node, drawing: Drawing, visit: Visit) -> Markup:
         href = visit.url("/timeline", subject=node.id[len(ABOUT) :])
     elif node.look == "session":
         href = visit.url("/session", id=node.id[len(WITHIN) :])
+    elif node.look == "hub":
+        href = visit.url("/graph", id=node.id)
     else:
         href = visit.url("/memory", id=node.id)
-    holder = node.look in ("subject", "session")
+    holder = node.look in HUBS
     if node.label:
         shape = join(
             [

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 
 from mnemic.serve.pages.words import MONTHS
@@ -17,6 +17,9 @@ CHARACTER = 6.8
 LABEL = 30
 """Characters of a label; the whole text is in its memory."""
 TICK = 74
+"""Pixels between two marks at least."""
+TURN = 0.72
+"""Where on the axis the labels of moments change sides, so that none runs out of it."""
 _LASTING = frozenset(
     ["likes", "dislikes", "prefers", "favourite", "allergy", "diet", "pet", "partner", "studies", "plays", "knows"]
 )
@@ -25,7 +28,9 @@ _LASTING = frozenset(
 
 @dataclass(frozen=True, slots=True)
 class Bar:
-    """A fact on the axis: a stretch, or a moment (``end`` is ``start``). ``row`` keeps it clear of its neighbours."""
+    """A fact on the axis: a stretch, or a moment (``end`` is ``start``). ``row`` keeps it clear of its
+    neighbours; with ``flip`` its label stands before the moment.
+    """
 
     record: Record
     label: str
@@ -33,6 +38,7 @@ class Bar:
     end: datetime | None
     moment: bool
     row: int = 0
+    flip: bool = False
 
     @property
     def current(self) -> bool:
@@ -119,21 +125,18 @@ def _bar(record: Record, begun: datetime) -> Bar:
 
 def _packed(lane: Lane, start: datetime, end: datetime) -> Lane:
     """The bars in order of time, each in the first row where neither it nor its label meets another."""
-    whole = max((end - start).total_seconds(), 1.0)
     free: list[float] = []
     bars = []
     for bar in sorted(lane.bars, key=lambda bar: (bar.start, bar.record.id)):
-        left = (max(bar.start, start) - start).total_seconds() / whole * WIDE
-        right = (
-            left + CHARACTER * len(bar.label) + 30
-            if bar.moment
-            else ((bar.end or end) - start).total_seconds() / whole * WIDE
-        )
-        if bar.moment and right > WIDE:  # the label stands before the moment
-            left, right = left - CHARACTER * len(bar.label) - 30, left + 16
+        left = place(bar.start, start, end) / 100 * WIDE
+        right = place(bar.end or end, start, end) / 100 * WIDE
+        flip = bar.moment and left > TURN * WIDE
+        if bar.moment:
+            label = CHARACTER * len(bar.label) + 30
+            left, right = (left - label, left + 16) if flip else (left - 6, left + label)
         row = next((row for row, until in enumerate(free) if until <= left + 1), len(free))
         free[row : row + 1] = [right]
-        bars.append(Bar(bar.record, bar.label, bar.start, bar.end, bar.moment, row))
+        bars.append(replace(bar, row=row, flip=flip))
     return Lane(lane.name, bars)
 
 

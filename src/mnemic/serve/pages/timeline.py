@@ -133,7 +133,7 @@ def chart(shown: list[Subject], times: Times, visit: Visit) -> Markup:
             style=f"left:{at(tick.at)}",
         )
         for tick in marks
-        if lanes.place(tick.at, times.start, times.end) < 96  # there stands "now"
+        if lanes.place(tick.at, times.start, times.end) < 93  # there stands "now"
     ]
     grid = [
         tag("i", class_=f"line z{tick.zoom}{' strong' if tick.strong else ''}", style=f"left:{at(tick.at)}")
@@ -214,7 +214,7 @@ def _mark(bar: Bar, times: Times, visit: Visit) -> Markup:
     when = f"on {words.day(bar.start)}" if bar.moment else words.span(bar.record.valid)
     told = f"{render.name(bar.record.text)} ({when}{'' if bar.current else ', then replaced'})"
     if bar.moment:
-        look = f"moment{' flip' if left > 72 else ''}"
+        look = f"moment{' flip' if bar.flip else ''}"
         style = f"left:max({left:.3f}%, 8px)"
     else:
         right = lanes.place(bar.end, times.start, times.end) if bar.end else 100.0
