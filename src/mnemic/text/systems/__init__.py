@@ -23,7 +23,6 @@ SYSTEMS: dict[str, str] = {
     "amem": "mnemic.text.systems.amem:AMem",
     "tim": "mnemic.text.systems.tim:Tim",
     "memalpha": "mnemic.text.systems.memalpha:MemAlpha",
-    "memalpha": "mnemic.text.systems.memalpha:MemAlpha",
     "memorag": "mnemic.text.systems.memorag:MemoRag",
     "memos": "mnemic.text.systems.memos:MemOs",
     "mirix": "mnemic.text.systems.mirix:Mirix",
