@@ -1,8 +1,9 @@
 """Mem-alpha: core, semantic and episodic memory, written by calls of tools.
 
-Measured on LoCoMo (lexical only, no language model), recall at 10 on the first two conversations (231 questions with
-evidence), which it was looked at on while it was built, and in brackets on the last two (273): plain BM25 63.5 (56.4),
-Mem-alpha 65.4 (59.6). The rewards that tell writers apart: tests/text/test_rewards.py.
+Measured on LoCoMo (lexical only, no language model), recall at 10 on the last two conversations (273 questions with
+evidence), in brackets on the first two (231), which it was looked at on while it was built: plain BM25 56.4 (63.5),
+Mem-alpha 59.6 (65.4); the paired difference on the last two is 3.2, with a 95 % interval of 0.7 to 5.8. The rewards
+that tell writers apart: tests/text/test_rewards.py.
 """
 
 from __future__ import annotations

@@ -25,7 +25,7 @@ Nothing is deleted: what was forgotten or merged is superseded. What is left of 
 is forgotten is drawn up again by the next reflect, and not recalled before.
 
 The hash saves nothing here: the index compares a whole space in a millisecond or two, and the paper's own gain over
-140 thoughts is a tenth of a millisecond. Looking into all buckets (``probes=0``) recalls more.
+140 thoughts is a tenth of a millisecond. Looking into all buckets (``probes=0``) takes no longer and finds no less.
 """
 
 from __future__ import annotations
