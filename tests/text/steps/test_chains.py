@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mnemic.text.steps.chains import Route, route
@@ -105,6 +105,7 @@ def test_context_brings_words_where_it_brings_no_time() -> None:
     assert routed("And then?", "...", "?").text == "And then?"
 
 
+@settings(max_examples=60, deadline=None)
 @given(st.text(max_size=200), st.lists(st.text(max_size=60), max_size=3))
 def test_it_never_raises(question: str, before: list[str]) -> None:
     found = route(question, NOW, before=before, dates=DATES, speakers=[*SPEAKERS, question[:20]])

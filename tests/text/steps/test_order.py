@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mnemic.text.plan import Hit
@@ -26,11 +26,13 @@ def test_edges_of_six() -> None:
     assert edges([1, 2, 3]) == [1, 3, 2]
 
 
+@settings(max_examples=60, deadline=None)
 @given(st.lists(st.integers(), max_size=60))
 def test_edges_are_the_formula(ranked: list[int]) -> None:
     assert edges(ranked) == edges_reference(ranked)
 
 
+@settings(max_examples=60, deadline=None)
 @given(st.integers(1, 60))
 def test_of_two_passages_the_better_one_is_never_further_from_an_edge(k: int) -> None:
     laid = edges(list(range(k)))

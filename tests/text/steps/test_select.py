@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mnemic.text.plan import Hit
@@ -29,12 +29,14 @@ def test_without_a_gap_all_are_kept() -> None:
 scores = st.lists(st.floats(-10, 10), max_size=40).map(lambda found: sorted(found, reverse=True))
 
 
+@settings(max_examples=60, deadline=None)
 @given(scores, st.integers(1, 12), st.integers(0, 6))
 def test_it_keeps_to_its_bounds(found: list[float], least: int, buffer: int) -> None:
     kept = by_gap(found, least=least, buffer=buffer)
     assert min(least, len(found)) <= kept <= len(found)
 
 
+@settings(max_examples=60, deadline=None)
 @given(scores, st.integers(1, 12))
 def test_no_gap_inside_the_bounds_is_wider(found: list[float], least: int) -> None:
     kept = by_gap(found, least=least)
@@ -47,6 +49,7 @@ def told(texts: list[str]) -> list[Hit]:
     return [hit(n, Record(f"t{n}", Kind.TURN, text), 1.0) for n, text in enumerate(texts, 1)]
 
 
+@settings(max_examples=60, deadline=None)
 @given(st.lists(st.text("abc \n", min_size=1, max_size=60), max_size=8), st.integers(1, 120))
 def test_what_is_within_the_budget_is_what_packing_does_not_cut(texts: list[str], budget: int) -> None:
     hits = told(texts)

@@ -6,7 +6,7 @@ from datetime import UTC, date, datetime, timedelta, timezone
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import mnemic
@@ -105,6 +105,7 @@ def test_an_empty_space_has_an_empty_table(memory: mnemic.Memory) -> None:
     assert made.narrowed([Step("f_value", "session", (-1,)), Step("f_value", "response", (1,))]).tolist() == []
 
 
+@settings(max_examples=60, deadline=None)
 @given(st.datetimes(datetime(1, 1, 2), datetime(9999, 12, 30)))
 def test_dates_days_and_weeks_are_those_of_the_calendar(at: datetime) -> None:
     at = at.replace(tzinfo=UTC, microsecond=0)

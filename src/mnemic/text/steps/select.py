@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from mnemic.text.plan import Hit
 from mnemic.text.steps.render import count_tokens, line
@@ -20,13 +20,13 @@ def by_gap(scores: Sequence[float], *, least: int = 1, most: int | None = None, 
     return min(most, -place + buffer) if widest > 0 else most
 
 
-def within(hits: Sequence[Hit], budget: int | None) -> int:
-    """How many of ``hits``, in this order, fit whole into ``budget`` tokens."""
+def within(hits: Sequence[Hit], budget: int | None, told: Callable[[Hit], str] = line) -> int:
+    """How many of ``hits``, in this order, fit whole into ``budget`` tokens, ``told`` being the text of one."""
     if budget is None:
         return len(hits)
     left = budget
     for place, hit in enumerate(hits):
-        left -= count_tokens(line(hit))
+        left -= count_tokens(told(hit))
         if left < 0:
             return place
     return len(hits)

@@ -30,6 +30,8 @@ SYSTEMS: dict[str, str] = {
     "scm": "mnemic.text.systems.scm:Scm",
     "longmemeval": "mnemic.text.systems.longmemeval:LongMemEval",
     "longrag": "mnemic.text.systems.longrag:LongRag",
+    "outline": "mnemic.text.systems.structure:Outlining",
+    "structure": "mnemic.text.systems.structure:Structure",
     "timetables": "mnemic.text.systems.timetables:Timetables",
 }
 

@@ -47,6 +47,7 @@ from mnemic.text.steps.keywords import keywords
 from mnemic.text.steps.propagate import pagerank
 from mnemic.text.steps.relevant import relevant
 from mnemic.text.steps.render import shown, visible
+from mnemic.text.steps.rounds import turns_of
 from mnemic.text.steps.summarise import cut_to, split, textrank, told
 from mnemic.text.steps.trace import Clock
 from mnemic.text.store.base import Job
@@ -164,7 +165,7 @@ class MemGas:
         self, name: str, before: Sequence[str], cards: Mapping[str, Mapping[str, Record]], env: Env
     ) -> Batch | None:
         """The cards and links of one session; None where they are up to date."""
-        turns = turns_of(name, env)
+        turns = turns_of(name, env.space)
         old = cards.get(home(name), {})
         state = digest([turn.id for turn in turns])
         if old and all(record.fields["turns"] == state for record in old.values()):
@@ -445,17 +446,6 @@ def stored_cards(env: Env) -> dict[str, dict[str, Record]]:
         for record in page:
             if record.state == State.ACTIVE and "grain" in record.fields:
                 found.setdefault(home(str(record.fields["session"])), {})[str(record.fields["grain"])] = record
-        if cursor is None:
-            return found
-
-
-def turns_of(name: str, env: Env) -> list[Record]:
-    """The turns of a session that count."""
-    found: list[Record] = []
-    cursor: str | None = None
-    while True:
-        page, cursor = env.space.scan(Filter(kinds=[Kind.TURN], sessions=[name]), cursor)
-        found += [turn for turn in page if turn.state == State.ACTIVE]
         if cursor is None:
             return found
 
