@@ -66,7 +66,11 @@ def site(store: Path, *options: str) -> Iterator[Site]:
             yield Site(**json.loads(line), store=store)
         finally:
             process.stdin.close()
-            process.wait(30)
+            try:
+                process.wait(20)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                raise
 
 
 @contextmanager

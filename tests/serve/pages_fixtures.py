@@ -33,6 +33,7 @@ def open_tab(browser: Browser, website: Site) -> Iterator[Open]:
 
     yield opened
     for tab in tabs:
+        tab.page.close()
+    for tab in tabs:
         assert not tab.elsewhere(), "something was loaded from another host"
         assert not tab.errors, tab.errors
-        tab.page.close()
