@@ -10,13 +10,13 @@ from browser import Browser, Site, Tab, chromium, site
 Open = Callable[..., Tab]
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")  # a driver that runs holds the event loop of its thread
 def browser() -> Iterator[Browser]:
     with chromium() as found:
         yield found
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")  # a driver that runs holds the event loop of its thread
 def website(browser: Browser, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     with site(tmp_path_factory.mktemp("pages") / "store") as found:
         yield found
