@@ -51,10 +51,10 @@ class Site:
 
 
 @contextmanager
-def site(store: Path, *options: str) -> Iterator[Site]:
+def site(store: Path) -> Iterator[Site]:
     """Run ``pages_server.py`` for as long as the block runs."""
     environment = {name: value for name, value in os.environ.items() if not name.startswith("PYTEST_")}
-    command = [sys.executable, str(Path(__file__).with_name("pages_server.py")), str(store), *options]
+    command = [sys.executable, str(Path(__file__).with_name("pages_server.py")), str(store)]
     with subprocess.Popen(
         command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment
     ) as process:

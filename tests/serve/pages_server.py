@@ -1,7 +1,7 @@
 """A server with known memories and tokens, for the tests of the pages: a process of its own, because NiceGUI keeps one
 application for each process. Prints one line of JSON, and ends with its standard input.
 
-    python tests/serve/pages_server.py STORE [--empty]
+    python tests/serve/pages_server.py STORE
 """
 
 from __future__ import annotations
@@ -41,10 +41,9 @@ def fill(store: Path) -> None:
         memory.reflect()
 
 
-def main(store: Path, *, empty: bool) -> None:
+def main(store: Path) -> None:
     config = Config(store=store, port=0, space="demo", encoders="lexical", clock=clock)
-    if not empty:
-        fill(store)
+    fill(store)
     tokens = Tokens(config.tokens)
     told = {
         "admin": tokens.create("admin", {EVERY: [Scope.ADMIN]}),
@@ -57,4 +56,4 @@ def main(store: Path, *, empty: bool) -> None:
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]), empty="--empty" in sys.argv)
+    main(Path(sys.argv[1]))

@@ -11,13 +11,13 @@ import pytest
 
 pytest.importorskip("nicegui")
 
-from browser import ALL, PHONE, Browser, Site, Tab, site
+from browser import ALL, PHONE, Site
 from pages_fixtures import Open
 
 import mnemic
 from mnemic.text.plan import Filter
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(120)]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
 
 
 def stored(website: Site, space: str = "demo") -> mnemic.Memory:
@@ -34,7 +34,14 @@ def test_a_walk_from_a_file_to_a_receipt(open_tab: Open, tmp_path: Path) -> None
     )
 
     page = tab.go("/import?space=demo", "Import")
-    page.set_input_files("input[type=file]", file)
+    notes = tmp_path / "odd.bin"
+    notes.write_bytes(b"\x00\x01\x02")
+    page.set_input_files("input[type=file]", [notes, file])  # several at once
+    unknown = page.locator(".arrival", has_text="odd.bin")
+    unknown.get_by_text("the format is not recognised").wait_for()
+    assert unknown.get_by_role("button", name="Import").is_disabled()
+    unknown.get_by_role("button", name="Discard").click()
+    unknown.wait_for(state="detached")
     arrival = page.locator(".arrival")
     arrival.get_by_text("About 2 turns").wait_for()
     assert "Chat log" in arrival.locator(".q-field__native").inner_text()  # the format was recognised
@@ -54,6 +61,13 @@ def test_a_walk_from_a_file_to_a_receipt(open_tab: Open, tmp_path: Path) -> None
     first.locator("summary").click()
     assert first.locator(".legs li").count() >= 2
     assert first.locator(".legs .num").first.inner_text().startswith(("+", "-", "−"))
+
+    page.locator("[data-search] input").fill("lentil soup")
+    page.keyboard.press("Enter")
+    page.locator(".hit", has_text="lentil").first.wait_for()
+    page.go_back()
+    first.get_by_text("Ziggurat").wait_for()  # the search before
+    assert page.locator("[data-search] input").input_value() == "What is Ana's canary called?"
 
     first.locator(".hit-text").click()
     here = page.locator(".turn.here")
@@ -108,6 +122,8 @@ def test_an_answer_stands_beside_what_was_recalled_and_cites_it(open_tab: Open) 
     page.locator(".turn.here").get_by_text("Admiral").wait_for()
 
     page.go_back()
+    page.get_by_text("New chat").click()
+    page.get_by_text("Talk to your memory").wait_for()
     page.get_by_text("Earlier chats").click()
     page.locator(".earlier .sheet a", has_text="What is the name of Nora's cat?").click()
     page.locator(".exchange .reply .cite").first.wait_for()  # as it was, with what it rests on
@@ -287,8 +303,9 @@ def test_keys_reach_everything(open_tab: Open) -> None:
     page.keyboard.press("g")
     page.keyboard.press("t")
     page.locator("#main h1", has_text="Timeline").wait_for()
+    page.wait_for_function("document.activeElement.id === 'main'")  # not lost with the link that was followed
     page.keyboard.press("/")
-    page.locator("#main h1", has_text="Search").wait_for()
+    page.wait_for_function("document.activeElement.ariaLabel === 'Search the memory'")
     page.locator("h1").click()
     page.keyboard.press("/")
     assert page.evaluate("document.activeElement.getAttribute('aria-label')") == "Search the memory"
@@ -306,15 +323,19 @@ def test_keys_reach_everything(open_tab: Open) -> None:
     assert page.evaluate("document.activeElement.id") == "main"
 
 
-def test_the_first_visit_to_an_empty_server_leads_to_memories(browser: Browser, tmp_path: Path) -> None:
-    with site(tmp_path / "store", "--empty") as fresh:
-        tab = Tab(browser, fresh, None)
-        page = tab.page
-        page.goto(fresh.login)  # the link that the server printed
-        page.locator("#main h1", has_text="Nothing is remembered yet").wait_for()
-        page.get_by_role("button", name="Load the demo").click()
-        page.locator(".job.done", has_text="469 turns stored").wait_for()
-        page.get_by_role("link", name="Talk to it").click()
-        page.get_by_text("It holds 469 turns.").wait_for()
-        assert "used already" in httpx.get(fresh.login).text
-        page.close()
+def test_a_new_space_begins_with_what_is_stored_in_it(open_tab: Open, website: Site) -> None:
+    tab = open_tab(None)
+    page = tab.page
+    page.goto(website.login)  # the link that the server printed
+    page.locator("#main h1", has_text="Chat").wait_for()
+    assert "used already" in httpx.get(website.login).text
+    page.locator(".side .switch summary").click()
+    page.locator(".side").get_by_label("Name of a new space").fill("my notes")
+    page.keyboard.press("Enter")
+    page.locator("#main h1", has_text="Nothing is remembered yet").wait_for()
+    assert "my notes" not in mnemic.spaces(website.store)
+    page.get_by_role("button", name="Load the demo").click()
+    page.locator(".job.done", has_text="469 turns stored").wait_for()
+    page.get_by_role("link", name="Talk to it").click()
+    page.get_by_text("It holds 469 turns.").wait_for()
+    assert page.locator(".side .switch .name").first.inner_text() == "my notes"

@@ -19,7 +19,7 @@ import mnemic
 from mnemic.serve.logins import COOKIE
 from mnemic.serve.tokens import Scope, Tokens
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(120)]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
 MADE = "#main script, #main img, #main b:text-is('bold'), #main u, #main s, #main i:text-is('of')"
 """Elements that only the text of a memory could have made."""
 HIDDEN = ("hunter2", "Porto", "Nobody may")

@@ -17,7 +17,7 @@ from mnemic.serve.pages.visit import Visit
 from mnemic.serve.tokens import Scope
 from mnemic.text.language.answer import Answer
 from mnemic.text.language.cues import date
-from mnemic.text.memory import MAX_QUERY, Memory
+from mnemic.text.memory import Memory
 from mnemic.text.plan import Hit, Recall
 from mnemic.text.record import new_id
 from mnemic.text.steps import render
@@ -41,7 +41,7 @@ class Talk:
         with kit.box("page chat"):
             with kit.heading("Chat"):
                 self.head = kit.show()
-                kit.fill(self.head, self._menu(earlier), kit.link("New chat", visit.url("/chat", new=1), symbol="plus"))
+                kit.fill(self.head, self._menu(earlier), kit.link("New chat", visit.url("/chat"), symbol="plus"))
                 self.head.classes("flow")
             self.talk = ui.element("div").classes("talk").props('role="log" aria-label="Conversation"')
             with self.talk:
@@ -125,7 +125,7 @@ class Talk:
             kit.show(self.drawn(done), name="article", classes="exchange", data_exchange=self.count)
 
     async def say(self) -> None:
-        said = (self.line.value or "").strip()[:MAX_QUERY]
+        said = (self.line.value or "").strip()
         if not said or self.send.props.get("disabled"):
             return
         self.line.set_value("")
@@ -154,6 +154,7 @@ class Talk:
             ui.run_javascript(f"mnemic.say({str(len(recall.hits))!r} + ' memories recalled')")
         except BaseException:
             kit.fill(place, self._pending(said, None, failed=True))
+            self.line.set_value(self.line.value or said)
             raise
         finally:
             place.props["aria-busy"] = "false"
@@ -194,7 +195,7 @@ class Talk:
         step = "Recalling" if recall is None else f"{self.by} is writing" if self.by else "Reading"
         wait = tag("div", tag("span", f"{step} …"), class_="reply waiting", role="status")
         if failed:
-            wait = kit.notice("This was not answered. The message is kept here: send it again.", "bad")
+            wait = kit.notice("This was not answered. Send it again, or ask in other words.", "bad")
         return join([tag("div", _you(said), wait, class_="turns"), self._margin(recall, set()) if recall else None])
 
     def _reply(self, told: Answer, recall: Recall) -> Markup:

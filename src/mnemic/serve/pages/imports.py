@@ -14,6 +14,7 @@ from nicegui import ui
 from nicegui.events import UploadEventArguments
 from starlette.concurrency import run_in_threadpool
 
+from mnemic import demo
 from mnemic.errors import InputError, MnemicError
 from mnemic.serve.jobs import EXPORT, JobKind
 from mnemic.serve.pages import kit, words
@@ -103,15 +104,12 @@ async def welcome(visit: Visit, query: Mapping[str, str]) -> None:
             f"The space {visit.space!r} begins with the first thing said in it. Import what you have, or look around.",
         )
 
-        def done() -> None:
-            ui.navigate.to(visit.url("/chat"))
-
         with kit.box("card demo"):
             kit.show(
                 tag("h2", "A conversation to try things on"),
                 tag(
                     "p",
-                    "Two friends, eight months, 469 messages: about flats, jobs, a cat and a trip to a lake.",
+                    f"Two friends, eight months, {len(demo.turns())} messages: flats, jobs, a cat, a trip to a lake.",
                     class_="muted",
                 ),
             )
@@ -178,9 +176,10 @@ def _importing(visit: Visit) -> Progress:
         held = await run_in_threadpool(visit.service.jobs.scratch)
         path = Path(held.name) / safe_name(event.file.name)
         await event.file.save(path)
+        visit.client.on_delete(held.cleanup)  # whoever leaves leaves nothing behind
         found = Arrived(path, held, path.stat().st_size)
         await run_in_threadpool(found.look)
-        place.reset()
+        place.run_method("removeUploadedFiles")
         with waiting:
             _waiting(found, visit, progress)
 

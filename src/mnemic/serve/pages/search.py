@@ -121,10 +121,14 @@ async def build(visit: Visit, query: Mapping[str, str]) -> None:
 
     async def search() -> None:
         nonlocal asked
+        before = asked.q
         asked = Asked(q=(line.value or "").strip(), **{name: str(made.value or "") for name, made in chosen.items()})
         told()
         address = visit.url("/search", **{"q": asked.q, **asked.filters, "k": asked.k if asked.k != "10" else ""})
-        ui.navigate.history.replace(address)
+        if asked.q != before:  # every question can be gone back to
+            ui.navigate.history.push(address)
+        else:
+            ui.navigate.history.replace(address)
         if not asked.q:
             kit.fill(found, _hints())
             kit.fill(side, "")

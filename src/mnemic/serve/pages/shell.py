@@ -1,6 +1,7 @@
 """The frame around every page: where one can go, which space is shown, theme, keys, and who is logged in."""
 
 # Annotations are evaluated here: NiceGUI looks for PageArguments among them.
+import json
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from urllib.parse import urlsplit
@@ -14,7 +15,7 @@ from mnemic.serve.pages import kit
 from mnemic.serve.pages.icons import icon, logo
 from mnemic.serve.pages.markup import Markup, join, tag, url
 from mnemic.serve.pages.visit import Visit, words
-from mnemic.serve.tokens import Scope
+from mnemic.serve.tokens import EVERY, Scope
 
 Build = Callable[[Visit, Mapping[str, str]], Awaitable[None]]
 
@@ -51,10 +52,12 @@ class Shell:
             with kit.box("side", "aside"):
                 self.side = kit.show(classes="rail")
             with kit.box("main", "main", id="main", tabindex=-1):
-                ui.sub_pages({page.path: self._builder(page) for page in pages})
+                inside = ui.sub_pages({page.path: self._builder(page) for page in pages})
             with kit.box("bottom"):
                 self.bottom = kit.show()
         self._keys()
+        # Whoever goes somewhere gets that page as it is now, even if it is the one that is shown.
+        visit.client.sub_pages_router.on_path_changed(lambda _: inside.refresh())
 
     def _builder(self, page: Page) -> Callable[[PageArguments], Awaitable[None]]:
         async def build(args: PageArguments) -> None:
@@ -76,6 +79,7 @@ class Shell:
                 await page.missing(visit, asked)
             else:
                 raise NotFoundError(f"there is no space {visit.space!r} yet")
+            ui.run_javascript(f"mnemic.arrived({json.dumps(page.name)})")
         except UnauthorizedError as error:
             visit.tell(error)
         except MnemicError as error:
@@ -162,9 +166,23 @@ class Shell:
                 icon("down", 16),
                 aria_label=f"Space {space}, change",
             ),
-            tag("div", listed or tag("p", "There is no space yet.", class_="small muted"), class_="sheet"),
+            tag("div", listed or tag("p", "There is no space yet.", class_="small muted"), self._new(), class_="sheet"),
             class_="switch",
         )
+
+    def _new(self) -> Markup | None:
+        """Where a new space is named; it begins with the first thing that is stored in it."""
+        if not self.visit.who().may(EVERY, Scope.WRITE):
+            return None
+        name = tag(
+            "input",
+            name="space",
+            placeholder="New space …",
+            aria_label="Name of a new space",
+            required=True,
+            maxlength=200,
+        )
+        return tag("form", icon("plus", 18), name, method="get", action="/chat", class_="new-space")
 
     def _bottom(self, here: Page) -> Markup:
         shown = self._shown()

@@ -201,10 +201,21 @@
   }, true);
 
   // -- small helps for the server ---------------------------------------------------------------------------
+  let arrived = false;
   window.mnemic = {
     say,
     bottom(id) {
       requestAnimationFrame(() => document.getElementById(id)?.scrollIntoView({ block: "end", behavior: "smooth" }));
+    },
+    // A page is there: say so, and give the focus to where one would begin. Not on the first, which nobody asked to move.
+    arrived(name) {
+      say(name);
+      const first = !arrived;
+      arrived = true;
+      if (first) return;
+      const fine = matchMedia("(pointer: fine)").matches;
+      const target = (fine && shown("[data-search] input, .composer textarea")) || document.getElementById("main");
+      target?.focus({ preventScroll: true });
     },
     focus(name, value) {
       requestAnimationFrame(() => document.querySelector(`[data-${name}="${CSS.escape(value)}"]`)?.focus());
