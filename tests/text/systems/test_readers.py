@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -15,6 +16,7 @@ from mnemic.cli.app import run
 from mnemic.errors import ConflictError, InputError, NotFoundError
 from mnemic.text import opening, systems
 from mnemic.text.plan import Query, Recall
+from mnemic.text.steps.render import count_tokens
 from mnemic.text.systems import Env, Reading, System, memory_of
 from mnemic.text.systems.hema import Hema
 from mnemic.text.systems.longrag import LongRag, Settings
@@ -97,6 +99,18 @@ def test_a_reader_alone_makes_a_space_of_the_default_system(tmp_path: Path) -> N
         assert memory.system.settings["longrag"].least == 3  # type: ignore[attr-defined]
 
 
+def test_a_reader_over_a_system_that_is_in_no_table_needs_to_be_told_which(tmp_path: Path) -> None:
+    class Own(Hema):
+        name = "own"
+
+    at(tmp_path, Own()).close()
+    for reader in ("longrag", LongRag()):
+        with pytest.raises(NotFoundError, match=r"made by 'own'.*Reading\(reader, memory\)"):
+            at(tmp_path, reader)
+    with at(tmp_path, Reading(LongRag(), Own())) as memory:
+        assert memory.system.name == "longrag+own"
+
+
 def test_what_is_stored_does_not_depend_on_the_reader() -> None:
     with opened("hema") as plain, opened(Reading(LongRag(), Hema())) as read:
         for memory in (plain, read):
@@ -122,6 +136,35 @@ def test_a_rebuild_changes_the_memory_and_never_minds_the_reader(tmp_path: Path)
     assert opening.rebuild(tmp_path, encoders="lexical")["system"] == "hema"
     with at(tmp_path, "longrag") as memory:
         assert memory.system.name == "longrag+hema"
+
+
+@pytest.mark.parametrize("name", [name for name in systems.SYSTEMS if systems.parse(name)[1]])
+def test_every_reader_reads_every_memory(name: str) -> None:
+    question = "Which item concerns the spinnaker next to the regatta?"
+    with opened(name) as memory:
+        memory.remember(topical(60))
+        memory.reflect()
+        plain = memory.system
+        stored, best = picture(memory), memory.recall(question, k=12).hits
+        for reader in (name for name in systems.SYSTEMS if not systems.parse(name)[1]):
+            memory.system = systems.make(f"{reader}+{name}")
+            found = memory.recall(question, k=12)
+            assert [h.n for h in found.hits] == list(range(1, len(found.hits) + 1))
+            ranked = [h.id for h in found.hits if h.score]
+            assert ranked == [h.id for h in best if h.score][: len(ranked)], "the order of rank stays"
+            cited = [int(n) for n in re.findall(r"(?m)^\[(\d+)\]", found.text)]
+            assert sorted(cited) == [h.n for h in found.hits], "every hit is told, and nothing else"
+            assert count_tokens(memory.recall(question, k=12, budget=250).text) <= 250
+            assert memory.recall("zebra quagga", k=3).confidence <= 0.5
+        memory.system = plain
+        assert picture(memory) == stored
+
+
+def test_the_page_of_systems_tells_of_each() -> None:
+    page = (Path(__file__).parents[3] / "docs" / "systems.md").read_text("utf-8")
+    for row in systems.describe():
+        assert f"| [`{row['name']}`](#{row['name']}) | {row['kind']} |" in page
+        assert f"\n### {row['name']}\n" in page
 
 
 # -- bench and command line ----------------------------------------------------------------------------------------

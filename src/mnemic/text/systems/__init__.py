@@ -53,7 +53,7 @@ def make(name: str, *, recorded: str | None = None) -> System:
     """The system called ``name`` with its default settings. A reader alone reads the memory ``recorded``, the one that
     a space was made with (none yet: :data:`DEFAULT`). Raises as :func:`parse` does."""
     readers, memory = parse(name)
-    made: System = _class(memory or recorded or DEFAULT)()
+    made: System = _class(memory)() if memory else _recorded(recorded)
     for reader in reversed(readers):
         made = Reading(_class(reader)(), made)
     return made
@@ -65,7 +65,7 @@ def over(system: str | System | Reader, recorded: str | None) -> System:
     if isinstance(system, str):
         return make(system, recorded=recorded)
     if is_reader(system):
-        return Reading(cast("Reader", system), make(recorded or DEFAULT))
+        return Reading(cast("Reader", system), _recorded(recorded))
     return cast("System", system)
 
 
@@ -89,6 +89,16 @@ def _class(name: str) -> Any:
         raise NotFoundError(f"no system is called {name!r}: there are {', '.join(sorted(SYSTEMS))}")
     module, _, cls = SYSTEMS[name].partition(":")
     return getattr(import_module(module), cls)
+
+
+def _recorded(name: str | None) -> System:
+    """The memory that a space says it was made with, which may be none of the table."""
+    if name is not None and name not in SYSTEMS:
+        raise NotFoundError(
+            f"the space was made by {name!r}, a system of your own: give it with its reader, Reading(reader, memory)"
+        )
+    made: System = _class(name or DEFAULT)()
+    return made
 
 
 def _readers() -> str:
