@@ -6,7 +6,7 @@ import pytest
 
 import mnemic
 from mnemic.text.plan import Filter, Query
-from mnemic.text.steps.clues import Clues, frequencies, matching, rare, retrieve, subject, topics, wants_overview
+from mnemic.text.steps.clues import Clues, matching, rare, retrieve, subject, topics, wants_overview
 from mnemic.text.steps.summarise import Sentence
 
 
@@ -80,8 +80,3 @@ def test_a_clue_retrieves_the_best_turns_inside_the_filter(memory: mnemic.Memory
     assert max(found.values()) == 1.0
     assert {int(id[1:]) % 2 for id in found} == {1}
     assert retrieve(query, "zebra", memory.env, 2) == {}
-
-
-def test_frequencies_count_the_keys_a_stem_occurs_in(memory: mnemic.Memory) -> None:
-    memory.remember(["A kiln and a kiln.", "Two kilns.", "A garden."])
-    assert frequencies(["kilns in gardens", "zebra"], memory.space) == ({"kiln": 2.0, "garden": 1.0, "zebra": 0.0}, 3)

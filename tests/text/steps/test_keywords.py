@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from mnemic.text.steps.keywords import keywords
+import mnemic
+from mnemic.text.steps.keywords import frequencies, keywords
 
 TEXTS = ["The kiln cracked again.", "A cracked kiln ruins the glaze; kilns are dear in 2023."]
 
@@ -21,3 +22,12 @@ def test_no_stop_words_no_numbers_each_word_once() -> None:
 
 def test_scripts_without_spaces() -> None:
     assert "猫" in keywords(["猫", "猫"], {}, 3)[0]
+
+
+def test_frequencies_count_the_keys_or_sessions_a_stem_occurs_in(memory: mnemic.Memory) -> None:
+    memory.remember(["A kiln and a kiln.", "Two kilns."], session="a")
+    memory.remember("A garden.", session="b")
+    asked = ["kilns in gardens", "zebra"]
+    assert frequencies(asked, memory.space) == ({"kiln": 2.0, "garden": 1.0, "zebra": 0.0}, 3)
+    assert frequencies(asked, memory.space, sessions=True) == ({"kiln": 1.0, "garden": 1.0, "zebra": 0.0}, 2)
+    assert frequencies([], memory.space) == ({}, 0)

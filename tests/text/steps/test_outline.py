@@ -17,6 +17,7 @@ from mnemic.errors import LanguageError
 from mnemic.text.encode.lexical import tokens
 from mnemic.text.language.base import Completion, Message
 from mnemic.text.language.cues import clean
+from mnemic.text.steps.keywords import frequencies
 from mnemic.text.steps.outline import (
     Aspect,
     Outline,
@@ -26,7 +27,6 @@ from mnemic.text.steps.outline import (
     named,
     outlined,
     pieces,
-    rarity,
     repaired,
     valleys,
     written,
@@ -143,7 +143,7 @@ def test_names_are_rare_words_with_those_around_them(memory: mnemic.Memory) -> N
     for text, session in [*turns, ("The old cast-iron kettle whistled in the park.", "k")]:
         memory.remember(text, session=session)
     texts = ["The old cast-iron kettle whistled in the park.", "That kettle! It's loud."]
-    df, count = rarity(texts, memory.space)
+    df, count = frequencies(texts, memory.space, sessions=True)
     assert count == 10
     assert named(texts, df, count, 1) == "old cast-iron kettle"
     assert named([], df, count) == ""

@@ -23,15 +23,13 @@ from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
-import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from scenes import HOSTILE, START, Scripted, opened, picture, reflect_until, topical
+from scenes import HOSTILE, START, Hashed, Scripted, opened, picture, reflect_until, topical
 
 from mnemic import Filter, Kind, Turn
 from mnemic.errors import LanguageError
-from mnemic.text.encode.base import Floats
 from mnemic.text.encode.lexical import tokens
 from mnemic.text.memory import Memory
 from mnemic.text.plan import Hit, Recall
@@ -226,23 +224,6 @@ def test_hardly_anything_to_remember(turns: list[str], system: str) -> None:
         assert (len(found.hits) > 0) == ("猫" in "".join(turns))
         assert count_tokens(found.text) <= 400
         assert memory.recall("").hits == ()
-
-
-class Hashed:
-    """A dense encoder that is a bag of words in 64 dimensions."""
-
-    name, version, dim = "hashed", "1", 64
-
-    def encode(self, texts: Sequence[str]) -> Floats:
-        found = np.zeros((len(texts), self.dim), np.float32)
-        for row, text in zip(found, texts, strict=True):
-            for stem in tokens(text):
-                row[sum(stem.encode()) % self.dim] += 1
-            row /= np.linalg.norm(row) or 1
-        return found
-
-    def encode_query(self, text: str) -> Floats:
-        return self.encode([text])[0]
 
 
 def test_a_space_with_a_dense_encoder() -> None:

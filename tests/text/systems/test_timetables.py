@@ -16,20 +16,18 @@ dates an event first: 63.5 (1 to 5), those alone 63.5, that time ignored 62.5.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
 import numpy as np
 import pytest
-from scenes import HOSTILE, START, Scripted, opened, picture, topical
+from scenes import HOSTILE, START, Hashed, Scripted, opened, picture, topical
 
 from mnemic import Filter, Kind, Turn
 from mnemic.bench.controls import BM25
 from mnemic.errors import InputError
-from mnemic.text.encode.base import Floats
-from mnemic.text.encode.lexical import tokens
 from mnemic.text.memory import Memory
 from mnemic.text.plan import Recall
 from mnemic.text.record import Batch, Interval
@@ -219,23 +217,6 @@ def test_large_spaces_are_searched_by_candidates_inside_the_chain() -> None:
             assert not found.trace["exact"]
             assert {h.session for h in exact.hits} == {h.session for h in found.hits}
         assert len(part.recall("What did we discuss on 3 March?", k=50, now=NOW).hits) == 20
-
-
-class Hashed:
-    """A dense encoder that is a bag of words in 64 dimensions."""
-
-    name, version, dim = "hashed", "1", 64
-
-    def encode(self, texts: Sequence[str]) -> Floats:
-        found = np.zeros((len(texts), self.dim), np.float32)
-        for row, text in zip(found, texts, strict=True):
-            for stem in tokens(text):
-                row[sum(stem.encode()) % self.dim] += 1
-            row /= np.linalg.norm(row) or 1
-        return found
-
-    def encode_query(self, text: str) -> Floats:
-        return self.encode([text])[0]
 
 
 def test_a_space_with_a_dense_encoder() -> None:

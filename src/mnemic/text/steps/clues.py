@@ -14,15 +14,14 @@ from typing import Any
 
 import numpy as np
 
-from mnemic.text.encode.lexical import stems, tokens, words
+from mnemic.text.encode.lexical import stems, words
 from mnemic.text.language.base import Language, Message, structured
-from mnemic.text.plan import Filter, Query, SearchPlan
+from mnemic.text.plan import Query
 from mnemic.text.record import Kind
 from mnemic.text.steps import assemble, similarity
 from mnemic.text.steps.rank import idf
 from mnemic.text.steps.render import name
 from mnemic.text.steps.summarise import Sentence
-from mnemic.text.store.base import Space
 from mnemic.text.systems.base import Env
 
 _OVERVIEW = re.compile(
@@ -78,14 +77,6 @@ def topics(text: str, df: Mapping[str, float], documents: int, most: int = 5) ->
     rarity = idf(documents, np.array([df[name] for name in names], np.float32))
     order = sorted(range(len(names)), key=lambda i: (-float(rarity[i]), i))
     return [forms[names[i]] for i in order[:most]]
-
-
-def frequencies(texts: Sequence[str], space: Space) -> tuple[dict[str, float], int]:
-    """In how many keys of the space each stem of ``texts`` occurs, and how many keys there are."""
-    names = list(dict.fromkeys(tokens(" ".join(texts))))
-    found = space.search(SearchPlan(terms=names, filter=Filter(kinds=[Kind.TURN]), depth=1, hops=0, exact=0))
-    df = found.lexical.df.tolist() if found.lexical is not None else []
-    return dict(zip(names, df, strict=True)), found.count
 
 
 def retrieve(query: Query, clue: str, env: Env, count: int, *, depth: int = 300, exact: int = 2500) -> dict[str, float]:

@@ -7,13 +7,27 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from mnemic.text.encode.lexical import stems, words
+from mnemic.text.encode.lexical import stems, tokens, words
+from mnemic.text.plan import Filter, SearchPlan
+from mnemic.text.record import Kind
 from mnemic.text.steps.rank import idf
+from mnemic.text.store.base import Space
 
 
 def stem_counts(texts: Sequence[str]) -> Counter[str]:
     """How often each stem occurs in ``texts``."""
     return Counter(stem for text in texts for stem in stems(words(text)))
+
+
+def frequencies(texts: Sequence[str], space: Space, *, sessions: bool = False) -> tuple[dict[str, float], int]:
+    """In how many keys of the space each stem of ``texts`` occurs, and how many keys there are; or the same of its
+    ``sessions``."""
+    names = list(dict.fromkeys(tokens(" ".join(texts))))
+    found = space.search(SearchPlan(terms=names, filter=Filter(kinds=[Kind.TURN]), depth=1, hops=0, exact=0))
+    if found.lexical is None:
+        return {}, 0
+    df = found.lexical.session_df if sessions else found.lexical.df
+    return dict(zip(names, df.tolist(), strict=True)), found.session_count if sessions else found.count
 
 
 def keywords(texts: Sequence[str], df: Mapping[str, float], documents: int, count: int = 10) -> list[str]:

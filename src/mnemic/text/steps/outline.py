@@ -19,12 +19,10 @@ from numpy.typing import NDArray
 from mnemic.text.encode.lexical import STOP, stems, tokens, words
 from mnemic.text.language.base import Language, Message, structured
 from mnemic.text.language.cues import sentences
-from mnemic.text.plan import SearchPlan
 from mnemic.text.steps.keywords import keywords
 from mnemic.text.steps.render import name
 from mnemic.text.steps.summarise import cut_to
 from mnemic.text.steps.vectors import Vectors, cosines
-from mnemic.text.store.base import Space
 
 Doubles = NDArray[np.float64]
 _MARK = re.compile(r"\s*(?P<mark>#{1,6}|[-*•–]|\(?\d{1,3}[.)]|\(?[a-z]\))\s+(?=\S)")
@@ -114,14 +112,6 @@ def valleys(given: Vectors, *, width: int = 4, least: int = 2, deep: float = 0.5
 
 
 # -- names -------------------------------------------------------------------------------------------------------------
-
-
-def rarity(texts: Sequence[str], space: Space) -> tuple[Mapping[str, float], int]:
-    """In how many sessions of the space each stem of ``texts`` occurs, and how many sessions there are."""
-    asked = list(dict.fromkeys(tokens(" ".join(texts))))
-    seen = space.search(SearchPlan(terms=asked, depth=1, exact=0))
-    df = {} if seen.lexical is None else dict(zip(asked, seen.lexical.session_df.tolist(), strict=True))
-    return df, max(seen.session_count, 1)
 
 
 def named(texts: Sequence[str], df: Mapping[str, float], documents: int, count: int = 2) -> str:

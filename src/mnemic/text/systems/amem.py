@@ -38,11 +38,11 @@ from mnemic.errors import LanguageError
 from mnemic.text.encode.lexical import stems, tokens
 from mnemic.text.language.base import Language
 from mnemic.text.language.cues import sentences
-from mnemic.text.plan import Filter, Hit, Query, Recall, SearchPlan
+from mnemic.text.plan import Filter, Hit, Query, Recall
 from mnemic.text.record import Batch, Interval, Key, Kind, Link, Record, State
 from mnemic.text.steps import assemble, citing, notes, similarity
 from mnemic.text.steps.extract import extract
-from mnemic.text.steps.keywords import keywords
+from mnemic.text.steps.keywords import frequencies, keywords
 from mnemic.text.steps.mending import Mending, bearing, resting_on, standing
 from mnemic.text.steps.notes import Note
 from mnemic.text.steps.render import name, shown
@@ -151,10 +151,7 @@ class AMem:
         if env.language is not None:
             return notes.describe(env.language, turn, most=s.most, content=s.content)
         text = shown(turn)
-        asked = list(dict.fromkeys(tokens(text)))
-        seen = env.space.search(SearchPlan(terms=asked, filter=Filter(kinds=[Kind.TURN]), depth=1, exact=0))
-        df = {} if seen.lexical is None else dict(zip(asked, seen.lexical.df.tolist(), strict=True))
-        words = keywords([text], df, seen.count, s.most)
+        words = keywords([text], *frequencies([text], env.space), s.most)
         relations = [fact.relation.split(":")[0] for fact in extract(text, speaker=turn.speaker, said=turn.at)]
         kinds = [TAGS[r] for relation in relations if (r := "has" if relation.startswith("has_") else relation) in TAGS]
         before, context = self.before(turn, env)

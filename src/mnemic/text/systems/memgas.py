@@ -43,7 +43,7 @@ from mnemic.text.record import Batch, Kind, Link, Record, State
 from mnemic.text.steps import assemble, entropy, rank, similarity
 from mnemic.text.steps.associate import accepted
 from mnemic.text.steps.confidence import confidence, signals
-from mnemic.text.steps.keywords import keywords
+from mnemic.text.steps.keywords import frequencies, keywords
 from mnemic.text.steps.propagate import pagerank
 from mnemic.text.steps.relevant import relevant
 from mnemic.text.steps.render import shown, visible
@@ -206,10 +206,7 @@ class MemGas:
         quoted = list(dict.fromkeys(s.source for s in chosen)) or [max(turns, key=lambda t: len(t.text)).id]
         if env.language is not None:
             return *self.ask(env.language, turns, texts), quoted
-        stems = list(dict.fromkeys(tokens(" ".join(texts))))
-        found = env.space.search(SearchPlan(terms=stems, filter=Filter(kinds=[Kind.TURN]), depth=1, exact=0)).lexical
-        df = dict(zip(stems, found.session_df.tolist(), strict=True)) if found is not None else {}
-        words = keywords(texts, df, len(env.space.sessions()), self.settings.keywords)
+        words = keywords(texts, *frequencies(texts, env.space, sessions=True), self.settings.keywords)
         return told(chosen) or cut_to(" ".join(texts), 60), words, quoted
 
     def ask(self, language: Language, turns: Sequence[Record], texts: Sequence[str]) -> tuple[str, list[str]]:

@@ -40,6 +40,7 @@ from mnemic.text.plan import Filter, Query, Recall
 from mnemic.text.record import Batch, Kind, Record, State
 from mnemic.text.steps import assemble, citing, clues, similarity
 from mnemic.text.steps.clues import Clues, wants_overview
+from mnemic.text.steps.keywords import frequencies
 from mnemic.text.steps.mending import Mending, bearing, standing
 from mnemic.text.steps.order import chronological
 from mnemic.text.steps.rank import idf
@@ -279,7 +280,7 @@ class MemoRag:
         chosen = clues.matching(sentences_of(stored, env), asked, 2 * s.most)
         chosen = living(chosen, env)[: s.most]
         texts = [sentence.text for sentence in chosen]
-        words = clues.rare(texts, list(asked), *clues.frequencies(texts, env.space), s.rare) if s.rare else []
+        words = clues.rare(texts, list(asked), *frequencies(texts, env.space), s.rare) if s.rare else []
         return Clues(texts, [f"{query.text} {' '.join(words)}"] if words else [])
 
 

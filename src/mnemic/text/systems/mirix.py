@@ -42,6 +42,7 @@ from mnemic.text.record import Batch, Interval, Kind, Record, State
 from mnemic.text.steps import assemble, blocks, citing, clues, managers
 from mnemic.text.steps.blocks import Line
 from mnemic.text.steps.dates import parse_question
+from mnemic.text.steps.keywords import frequencies
 from mnemic.text.steps.mending import counts, standing
 from mnemic.text.steps.render import count_tokens, name, pack, shown
 from mnemic.text.steps.route import KINDS, Store, sensitivity
@@ -245,7 +246,7 @@ class Mirix:
         return self.rarest(query, env), "rules"
 
     def rarest(self, query: Query, env: Env) -> list[str]:
-        return clues.topics(query.text, *clues.frequencies([query.text], env.space), self.settings.topics)
+        return clues.topics(query.text, *frequencies([query.text], env.space), self.settings.topics)
 
     def retrieve(
         self, query: Query, topics: Sequence[str], found: citing.Found, env: Env

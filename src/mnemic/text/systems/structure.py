@@ -29,9 +29,10 @@ from mnemic.errors import LanguageError
 from mnemic.text.plan import Hit, Query, Recall
 from mnemic.text.record import Batch, Key, Kind, Record, State
 from mnemic.text.steps import citing
+from mnemic.text.steps.keywords import frequencies
 from mnemic.text.steps.mending import Mending, resting_on
 from mnemic.text.steps.order import chronological
-from mnemic.text.steps.outline import Aspect, Outline, outlined, pieces, rarity, written
+from mnemic.text.steps.outline import Aspect, Outline, outlined, pieces, written
 from mnemic.text.steps.render import count_tokens, line, name, pack, shown
 from mnemic.text.steps.rounds import turns_of
 from mnemic.text.steps.select import within
@@ -121,7 +122,7 @@ class Structure:
     def outline(self, told: Sequence[str], env: Env) -> Outline:
         """By rule, or by the language model stretch by stretch, scopes and aspects joined."""
         s = self.settings
-        df, count = rarity(told, env.space)
+        df, count = frequencies(told, env.space, sessions=True)
         if env.language is None:
             given = vectors(told, env.encoders)
             return outlined(told, given, df, count, width=s.width, least=s.least, deep=s.deep)
@@ -231,7 +232,7 @@ class Outlining:
                 return written(env.language, texts)
             except LanguageError as error:
                 trace["unusable"] = str(error)
-        df, count = rarity(texts, env.space)
+        df, count = frequencies(texts, env.space, sessions=True)
         return outlined(texts, vectors(texts, Encoders()), df, count, width=s.width, least=s.least, deep=s.deep)
 
 
