@@ -99,6 +99,11 @@ def test_a_filter_hides_rows_but_does_not_renumber_sessions(talked: mnemic.Memor
     assert made.session.tolist() == [2, 2, 3, 3]
 
 
+def test_speakers_of_one_name_are_one_speaker(talked: mnemic.Memory) -> None:
+    talked.remember(Turn("Shouting.", "ANA", MONDAY + timedelta(days=40), "z", id="z"))
+    assert left(talked, Step("f_value", "speaker", ("Ána",))) == ["00", "02", "10", "12", "20", "22", "z"]
+
+
 def test_an_empty_space_has_an_empty_table(memory: mnemic.Memory) -> None:
     made, _ = table(memory)
     assert len(made) == 0

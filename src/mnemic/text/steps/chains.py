@@ -15,14 +15,14 @@ from datetime import datetime, timedelta
 from mnemic.text.encode.lexical import fold
 from mnemic.text.steps.dates import TimeQuery, TimeRange, parse_question
 from mnemic.text.steps.table import DAYS, ROLES, USER, Step
-from mnemic.text.steps.timex.talk import has_content
+from mnemic.text.steps.timex.talk import about_talk, has_content
 from mnemic.text.steps.timex.tokens import NUMBERS, PARTS_OF_DAY
 
 _SAY = (
     r"(?:say|said|tell|told|mention(?:ed)?|ask(?:ed)?|suggest(?:ed)?|recommend(?:ed)?|advise[d]?|write|wrote|bring up"
     r"|talk(?:ed)? about|share|answer(?:ed)?|repl(?:y|ied)|propose[d]?|promise[d]?)"
 )
-_MESSAGE = r"(?:messages?|utterances?|remarks?|repl(?:y|ies)|responses?|turns?|lines?)"
+_MESSAGE = r"(?:messages?|utterances?|remarks?|repl(?:y|ies)|responses?)"
 _COUNT = rf"(?P<count>\d{{1,3}}|{'|'.join(NUMBERS)})"
 _PLACE = re.compile(
     rf"(?i)\b(?:the )?(?:very )?(?P<end>first|last|latest|opening|final) (?:{_COUNT} )?"
@@ -95,10 +95,11 @@ def read(text: str, now: datetime, dates: Sequence[datetime], speakers: Sequence
         chain.append(Step("f_value", "session", tuple(place + 1 for place in asked.sessions.pick(dates))))
     elif asked.hard:
         chain += in_time(asked.ranges)
-    chain += [_habit(habit["what"].lower()) for habit in _HABIT.finditer(rest)]
-    rest = _HABIT.sub(" ", rest)
     place = _PLACE.search(rest)  # found before the name goes that it may end with, applied after the speaker
     who, rest = _speaker(rest, speakers)
+    if who or about_talk(text, has_content(rest), [], []):  # else "on Fridays" tells what people do, not when they talk
+        chain += [_habit(habit["what"].lower()) for habit in _HABIT.finditer(rest)]
+        rest = _HABIT.sub(" ", rest)
     chain += who
     if place:
         count = int(place["count"]) if (place["count"] or "").isdigit() else NUMBERS.get(fold(place["count"] or ""), 1)

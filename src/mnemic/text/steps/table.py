@@ -112,11 +112,12 @@ class Table:
         found: NDArray[np.float64] = np.asarray(columns[name], np.float64)
         return found
 
+    def codes(self, name: str) -> list[int]:
+        """The codes of the speakers called ``name``, whatever its case and accents; none where nobody is."""
+        return [code for code, speaker in enumerate(self.speakers) if fold(speaker) == fold(name)]
+
     def number(self, column: str, value: Value) -> float:
-        """``value`` as the column has it; NaN for a name that nobody here has."""
-        if column == "speaker":
-            codes = [code for code, name in enumerate(self.speakers) if fold(name) == fold(str(value))]
-            return float(codes[0]) if codes else np.nan
+        """``value`` as the column has it."""
         if column == "day":
             return float(DAYS.index(str(value)))
         if column == "week":
@@ -137,6 +138,8 @@ class Table:
         else:
             values = self.column(step.column)
             count = int(self.session.max(initial=0)) if step.column == "session" else 0
+        if step.column == "speaker":
+            return rows & np.isin(values, [code for name in step.values for code in self.codes(name)])
         passed = np.zeros(len(self), bool)
         for value in step.values:
             low, high = value if step.function == "f_between" else (value, value)
