@@ -182,6 +182,11 @@ def test_whatever_ranges_are_given_repair_makes_them_whole(given_aspects: list[A
         assert not any(max(a.start, 0) < min(a.end, len(told)) for a in given_aspects)
 
 
+def test_what_lies_before_and_behind_all_aspects_is_taken_in() -> None:
+    assert repaired([Aspect("a", 2, 3), Aspect("b", 3, 4)], ["x"] * 6) == (Aspect("a", 0, 3), Aspect("b", 3, 6))
+    assert repaired([Aspect("a", 2, 3)], ["x"] * 6) == (Aspect("a", 0, 6),)
+
+
 def test_what_lies_between_two_aspects_goes_where_its_words_are() -> None:
     told = [*talk([4]), "The greenhouse was full.", "A spinnaker was torn.", *talk([0, 4])]
     found = repaired([Aspect("garden", 0, 4), Aspect("sailing", 6, 10)], told)

@@ -471,6 +471,15 @@ def test_a_model_writes_notes_before_it_answers() -> None:
         assert (told.text, told.citations) == ("In Porto [1].", (1,))
         assert "First write a note for each memory" in language.asked[-1]
         assert '"text": "I moved to Porto' in language.asked[-1]
+        assert '"notes": {"type": "string"' in language.asked[-1]
+
+
+def test_a_range_that_begins_on_the_day_of_the_question_is_none() -> None:
+    with opened("longmemeval") as memory:
+        memory.remember(NOTED)
+        asked = "Which heron did I adopt {}?"
+        for when, ranges in (("today", 0), ("in May", 1), ("yesterday", 1)):
+            assert len(memory.recall(asked.format(when), now=SUMMER).trace["range"]) == ranges, when
 
 
 # -- claims --------------------------------------------------------------------------------------------------------

@@ -166,7 +166,7 @@ def test_a_model_is_advised_to_tell_evidence_from_distraction_first() -> None:
         answer = memory.ask(ASKED)
         assert (answer.text, answer.citations, answer.by) == ("Item 24 [1].", (1,), "language")
         assert "only look like an answer" in language.asked[0]
-        assert '"notes"' in language.asked[0]
+        assert '"notes": {"type": "string"' in language.asked[0]
         memory.system = memory.system.memory  # type: ignore[attr-defined]
         memory.ask(ASKED)
         assert '"notes"' not in language.asked[1]
