@@ -27,7 +27,9 @@ def cell(outcome: dict[str, Any] | None, measure: str) -> str:
     found = next((s for s in scores if s["metric"] == measure and s["group"] == "all"), None)
     if found is None:
         return ""
-    low, high = found.get("clustered") or found["interval"]
+    # Resampling one conversation gives that conversation: then the interval over its questions is all there is.
+    several = len({item["case"] for item in outcome["items"]}) > 1 if outcome else False
+    low, high = (several and found.get("clustered")) or found["interval"]
     return f"{100 * found['value']:.1f} [{100 * low:.1f}, {100 * high:.1f}]"
 
 
@@ -66,7 +68,8 @@ def main(files: list[str]) -> str:
     return f"""# All memory systems, one table
 
 Words only, no encoder and no language model; every system reflected before it was asked. Percent with 95 % bootstrap
-intervals by conversation. Costs are those on {first}, under the load that is told below: compare them within a column.
+intervals, by conversation where there are several and by question where there is one. Costs are those on {first}. Rows
+come from different runs under different loads, told below: times say which system is dear, not which of two is faster.
 `dmm` is a governor and answers nothing; readers are shown over the default memory.
 
 {table}
