@@ -19,8 +19,13 @@ from hypothesis import strategies as st
 
 pytest.importorskip("nicegui")
 
+from starlette.routing import Mount
+from starlette.testclient import TestClient
+
 import mnemic
 from mnemic import demo
+from mnemic.serve.app import build
+from mnemic.serve.config import Config
 from mnemic.serve.pages import diff, exchange, lanes, layout, legs, pieces, theme, words
 from mnemic.serve.pages.imports import safe_name
 from mnemic.serve.pages.login import inside
@@ -366,3 +371,16 @@ def test_examples_can_be_answered(memory: mnemic.Memory) -> None:
     assert asked[-1] == "What did we talk about in September 2025?"
     assert all(exchange.is_question(each) for each in asked)
     assert all(memory.ask(each).found for each in (asked[0], asked[-1]))
+
+
+def test_an_application_that_is_started_again_has_no_route_twice(tmp_path: Path) -> None:
+    for n in range(2):
+        app = build(Config(tmp_path / str(n), encoders="lexical"))
+        with TestClient(app):  # some routes are made when it starts
+            mounted: Any = app.router.routes[-1]
+            pages = mounted.app
+            while not hasattr(pages, "routes"):
+                pages = pages.app
+            paths = [route.path for route in pages.routes if not isinstance(route, Mount)]
+            assert "/favicon.ico" in paths
+            assert sorted(set(paths)) == sorted(paths)

@@ -115,6 +115,7 @@ class Life(RuleBasedStateMachine):
         self.now = START
         self.memory = mnemic.open(":memory:", encoders="lexical", clock=lambda: self.now)
         self.active: dict[str, str] = {}
+        self.before: dict[str, list[str]] = {}  # the ids of the versions before an active one
         self.was: list[tuple[datetime, dict[str, str]]] = []
         self.count = 0
 
@@ -141,6 +142,7 @@ class Life(RuleBasedStateMachine):
         (new,) = set(self.memory.revise(id, text, at=None if correction else self.now).ids) - {id}
         del self.active[id]
         self.active[new] = text
+        self.before[new] = [*self.before.get(id, []), id]
         self.tick()
         return new
 
@@ -160,10 +162,12 @@ class Life(RuleBasedStateMachine):
     @rule(id=consumes(ids))
     def erase(self, id: str) -> None:
         self.memory.forget([id], erase=True)
+        gone = [*self.before.get(id, []), id]  # erasing takes all versions, and so the past of each
         for _, held in self.was:
-            held.pop(id, None)
+            for each in gone:
+                held.pop(each, None)
         del self.active[id]
-        assert self.memory.get(id) == []
+        assert self.memory.get(gone) == []
         self.tick()
 
     @rule()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import numpy as np
@@ -58,7 +59,7 @@ def test_the_audit_is_append_only(path: str, statement: str) -> None:
     put(space, turn("a", "tea"))
     before = list(space.changes())
     space.close()
-    with sqlite3.connect(path) as db, pytest.raises(sqlite3.IntegrityError):
+    with closing(sqlite3.connect(path)) as db, pytest.raises(sqlite3.IntegrityError):
         db.execute(statement)
     db.close()
     space = SqliteSpace(path, Encoders())

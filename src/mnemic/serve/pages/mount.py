@@ -51,6 +51,7 @@ def mount(app: FastAPI, service: Service) -> None:
     app.mount("/static", CacheControlledStaticFiles(directory=assets.FOLDER, max_cache_age=YEAR))
     pages_app.user_middleware.clear()
     pages_app.middleware_stack = None
+    pages_app.remove_route("/favicon.ico")  # of an earlier call; those of pages are replaced by themselves
     for page in PAGES:
         ui.page(page.path, title="Mnemic", language="en-US")(frame(PAGES))
     if str(assets.head()) not in Client.shared_head_html:
