@@ -49,3 +49,10 @@ SMALL: dict[str, Policy] = {
     "emllm": EventRetrieval(window=24, sinks=4, block=12, shortest=3, memory=40, piece=16, refine_from=1),
     "emllm-plain": EventRetrieval(window=24, block=12, shortest=3, memory=30, refine="none", contiguity=0.0),
 }
+UNBOUNDED = {
+    *("full", "lambda-middle", "hip", "think", "think-both", "think-pairs", "resonance"),
+    *("infllm", "infllm-resonance", "emllm", "emllm-plain"),  # their blocks are in memory; on disk they have a bound
+}
+"""Those of ``SMALL`` that keep everything, so that no budget can be exceeded."""
+CHUNK_FREE = {"full", "lambda", "streaming", "think", "think-both", "think-pairs"}
+"""Those whose result does not depend on how a prompt is cut."""

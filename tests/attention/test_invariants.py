@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import torch
 from models import FAMILIES, VOCAB, make, plain, text, tiny
-from policies import INFINITE, SMALL
+from policies import CHUNK_FREE, INFINITE, SMALL, UNBOUNDED
 
 from mnemic.attention.policy import FullAttention, Policy
 from mnemic.attention.session import Session, attach
@@ -30,6 +30,8 @@ def close(a: torch.Tensor, b: torch.Tensor, tolerance: float = 1e-4) -> bool:
 
 
 every = pytest.mark.parametrize("policy", [pytest.param(p, id=n) for n, p in SMALL.items()])
+bounded = pytest.mark.parametrize("policy", [pytest.param(p, id=n) for n, p in SMALL.items() if n not in UNBOUNDED])
+chunk_free = pytest.mark.parametrize("policy", [pytest.param(p, id=n) for n, p in SMALL.items() if n in CHUNK_FREE])
 unbounded = pytest.mark.parametrize("policy", [pytest.param(p, id=n) for n, p in INFINITE.items()])
 
 
@@ -43,11 +45,15 @@ def test_with_room_for_everything_the_logits_are_the_models_own(policy: Policy, 
     assert close(torch.stack(rest), plain(model, ids)[-20:])
 
 
-@every
+def test_what_each_policy_promises_is_written_down_here() -> None:
+    assert {name for name, policy in SMALL.items() if policy.limit() is None} == UNBOUNDED
+    assert {name for name, policy in SMALL.items() if policy.chunk_free()} == CHUNK_FREE
+
+
+@bounded
 def test_the_budget_is_never_exceeded(policy: Policy) -> None:
     limit = policy.limit()
-    if limit is None:
-        pytest.skip("this policy has no bound")
+    assert limit is not None
     with reading(policy) as session:
         for start in range(0, LENGTH, 7):
             session.forward([text(LENGTH)[start : start + 7]])
@@ -85,10 +91,8 @@ def pieces(ids: list[int], chunk: int) -> list[list[int]]:
     return [piece for piece in cut if piece]
 
 
-@every
+@chunk_free
 def test_chunks_do_not_matter_where_the_policy_says_so(policy: Policy) -> None:
-    if not policy.chunk_free():
-        pytest.skip("what this policy keeps depends on when it looks")
     found = []
     for chunk in (1, 17, LENGTH):
         with reading(policy) as session:

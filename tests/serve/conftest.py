@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from pages_fixtures import browser, open_tab, website  # noqa: F401  fixtures too
 from served import Served, serving
+from upstream import running_stage  # noqa: F401  a fixture
 
 
 @pytest.fixture

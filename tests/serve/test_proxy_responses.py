@@ -3,21 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
 from typing import Any
 
 import openai
 import pytest
-from upstream import Stage, sse, stage
+from upstream import Stage, sse
 
 PIM = "I adopted a beagle called Pim."
 ASK = "What is my beagle called?"
-
-
-@pytest.fixture(scope="module")
-def running_stage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
-    with stage(tmp_path_factory.mktemp("store")) as opened:
-        yield opened
 
 
 @pytest.fixture

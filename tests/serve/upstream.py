@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import pytest
 import uvicorn
 from fastapi import FastAPI, Request, Response
 from fastapi.responses import JSONResponse, StreamingResponse
@@ -333,3 +334,15 @@ def stage(store: Path, **config: Any) -> Iterator[Stage]:
         with running(app) as (url, server):
             token = app.state.service.tokens.create("all", {"*": list(Scope)})
             yield Stage(url, app, upstream, token, server, clock)
+
+
+@pytest.fixture(scope="module")
+def running_stage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
+    """A stage for all the tests of a module that import it."""
+    with stage(tmp_path_factory.mktemp("store")) as opened:
+        yield opened
+
+
+def contents(served: Stage) -> list[Any]:
+    """What the messages of the last request say, as the upstream saw it."""
+    return [message["content"] for message in served.upstream.last.json["messages"]]

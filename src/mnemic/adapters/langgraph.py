@@ -12,7 +12,7 @@ from typing import Any, Literal
 from mnemic.adapters.items import Path, joined, split
 from mnemic.adapters.verbs import Verbs
 from mnemic.errors import InputError, MissingExtraError
-from mnemic.text.plan import Filter
+from mnemic.text.plan import Filter, every
 from mnemic.text.record import Kind, Record, Turn
 
 try:
@@ -112,12 +112,8 @@ class MnemicStore(BaseStore):
 
     def _scan(self, filter: Filter) -> Iterator[Record]:
         wanted = Filter(kinds=[Kind.TURN], sessions=filter.sessions, meta=filter.meta)
-        cursor: str | None = None
-        while True:
-            page, cursor = self.memory.scan(wanted, cursor=cursor, secrets=self.secrets)
-            yield from (record for record in page if KEY in record.meta)
-            if cursor is None:
-                return
+        found = every(lambda at: self.memory.scan(wanted, cursor=at, secrets=self.secrets))
+        return (record for record in found if KEY in record.meta)
 
     def _search(self, op: SearchOp) -> list[SearchItem]:
         found = self._ranked(op) if op.query else self._listed(op)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, cast
 from mnemic.adapters.items import joined, name_of, split
 from mnemic.adapters.verbs import Verbs
 from mnemic.errors import MissingExtraError
-from mnemic.text.plan import Filter
+from mnemic.text.plan import Filter, every
 from mnemic.text.record import Kind, Record, Turn
 
 try:
@@ -93,13 +93,8 @@ class MnemicSession:
 
     def _records(self) -> list[Record]:
         wanted = Filter(kinds=[Kind.TURN], sessions=[self.session_id])
-        found: list[Record] = []
-        cursor: str | None = None
-        while True:
-            page, cursor = self.memory.scan(wanted, cursor=cursor, secrets=self._secrets)
-            found += [record for record in page if KEY in record.meta]
-            if cursor is None:
-                return found
+        found = every(lambda at: self.memory.scan(wanted, cursor=at, secrets=self._secrets))
+        return [record for record in found if KEY in record.meta]
 
 
 def _item(record: Record) -> TResponseInputItem:

@@ -125,6 +125,16 @@ class Layer:
     def tape(self, name: str = "local") -> Tape:
         return self.tapes.setdefault(name, Tape())
 
+    def take_in(self, k: Tensor, v: Tensor, pos: Tensor, sinks: int) -> tuple[Tape, Tape]:
+        """Append new tokens: the first ``sinks`` of the text to the tape ``sink``, all others to ``local``; both."""
+        sink, local = self.tape("sink"), self.tape("local")
+        first = max(0, sinks - int(pos[0]))
+        if first:
+            sink.append(k[:, :first], v[:, :first], pos[:first])
+        if first < len(pos):
+            local.append(k[:, first:], v[:, first:], pos[first:])
+        return sink, local
+
     @property
     def resident(self) -> int:
         """Tokens held for attention."""

@@ -13,7 +13,7 @@ from pathlib import Path
 from mnemic.errors import InputError
 from mnemic.text.encode.lexical import tokens
 from mnemic.text.memory import Memory
-from mnemic.text.plan import Filter
+from mnemic.text.plan import Filter, every
 from mnemic.text.record import Kind, Record, State, to_datetime
 from mnemic.text.steps.render import shown
 
@@ -65,13 +65,9 @@ def digest(probes: Iterable[Probe]) -> str:
 
 def sample(memory: Memory, count: int = 40, seed: int = 0) -> list[str]:
     """Ids of turns that say enough to be asked for, drawn by lot: what probes can be made of without anybody's help."""
-    turns: list[str] = []
-    cursor: str | None = None
-    while True:
-        page, cursor = memory.space.scan(Filter(kinds=[Kind.TURN]), cursor)
-        turns += [t.id for t in page if t.state == State.ACTIVE and len(set(tokens(shown(t)))) >= LEAST]
-        if cursor is None:
-            return sorted(random.Random(seed).sample(turns, min(count, len(turns))))
+    said = every(lambda at: memory.space.scan(Filter(kinds=[Kind.TURN]), at))
+    turns = [t.id for t in said if t.state == State.ACTIVE and len(set(tokens(shown(t)))) >= LEAST]
+    return sorted(random.Random(seed).sample(turns, min(count, len(turns))))
 
 
 def of_turns(memory: Memory, ids: Sequence[str]) -> list[Probe]:

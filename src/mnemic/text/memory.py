@@ -19,7 +19,7 @@ from mnemic.text.encode.lexical import tokens
 from mnemic.text.forgetting import Preview, derived, going
 from mnemic.text.language.answer import Answer, answer_with, extract
 from mnemic.text.language.base import Language
-from mnemic.text.plan import Filter, Query, Recall
+from mnemic.text.plan import Filter, Query, Recall, every
 from mnemic.text.record import Batch, Interval, Kind, Receipt, Record, Span, State, Turn, new_id, to_datetime
 from mnemic.text.steps import secrets
 from mnemic.text.store.base import Prepared, Space
@@ -189,14 +189,10 @@ class Memory:
         wall = at.replace(tzinfo=None)
         since, until = at - min(PAUSE, wall - datetime.min), at + min(timedelta.resolution, datetime.max - wall)
         found: tuple[datetime, str] | None = None
-        cursor: str | None = None
-        while True:
-            page, cursor = self.space.scan(Filter(kinds=[Kind.TURN], since=since, until=until), cursor)
-            for turn in page:
-                if turn.at is not None and turn.session is not None and _UNNAMED.fullmatch(turn.session):
-                    found = (turn.at, turn.session) if found is None or turn.at >= found[0] else found
-            if cursor is None:
-                return found
+        for turn in every(lambda at: self.space.scan(Filter(kinds=[Kind.TURN], since=since, until=until), at)):
+            if turn.at is not None and turn.session is not None and _UNNAMED.fullmatch(turn.session):
+                found = (turn.at, turn.session) if found is None or turn.at >= found[0] else found
+        return found
 
     def revise(self, id: str, text: str, *, at: datetime | str | None = None) -> Receipt:
         """Replace what ``id`` says by ``text``; the old version stays readable with ``as_of`` and in ``history``.
@@ -241,13 +237,7 @@ class Memory:
             return found
         if not tokens(what):
             raise InputError(f"{what[:80]!r} is no id and has no content word: give ids or a query")
-        found = []
-        cursor: str | None = None
-        while True:
-            page, cursor = self.space.scan(Filter(words=what, archived=True), cursor)
-            found += page
-            if cursor is None:
-                return found
+        return list(every(lambda at: self.space.scan(Filter(words=what, archived=True), at)))
 
     # -- reading ---------------------------------------------------------------------------------------------
 

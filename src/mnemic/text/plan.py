@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -37,6 +37,16 @@ class Filter:
     phrase: str | None = None
     words: str | None = None
     archived: bool = False
+
+
+def every(page: Callable[[str | None], tuple[Sequence[Record], str | None]]) -> Iterator[Record]:
+    """All records that a scan brings, page by page: ``every(lambda at: space.scan(wanted, at))``."""
+    cursor: str | None = None
+    while True:
+        found, cursor = page(cursor)
+        yield from found
+        if cursor is None:
+            return
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta, timezone
 from enum import StrEnum
+from hashlib import blake2b
 from typing import Any
 
 from mnemic.errors import InputError
@@ -84,6 +85,12 @@ def new_id(prefix: str = "") -> str:
     """A fresh id that sorts by time of making: 10 characters of milliseconds, 16 random ones."""
     number = (time.time_ns() // 1_000_000 << 80) | int.from_bytes(os.urandom(10), "big")
     return prefix + "".join(_ALPHABET[number >> shift & 31] for shift in range(125, -1, -5))
+
+
+def digest(*parts: str, size: int = 10) -> str:
+    """A name that follows from ``parts``: ``size`` bytes in hexadecimal. Ids of derived records are made of it, so that
+    deriving the same twice is harmless."""
+    return blake2b("\0".join(parts).encode(), digest_size=size).hexdigest()
 
 
 @dataclass(frozen=True, slots=True)

@@ -74,12 +74,7 @@ class BlockRetrieval(Policy):
     # -- reading ---------------------------------------------------------------------------------------------
 
     def segments(self, layer: Layer, row: Row, q: Tensor, k: Tensor, v: Tensor, pos: Tensor) -> list[Segment]:
-        sink, local = layer.tape("sink"), layer.tape("local")
-        first = max(0, self.sinks - int(pos[0]))
-        if first:
-            sink.append(k[:, :first], v[:, :first], pos[:first])
-        if first < len(pos):
-            local.append(k[:, first:], v[:, first:], pos[first:])
+        sink, local = layer.take_in(k, v, pos, self.sinks)
         found = []
         for tape, tag in ((local, "local"), (sink, "sink")):
             if len(tape):

@@ -12,14 +12,13 @@ import math
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
-from hashlib import blake2b
 from typing import Any
 
 from mnemic.cube import Behavioural, Descriptive, Governance, Header, Life
 from mnemic.text.encode.lexical import fold, tokens
 from mnemic.text.language.base import Language, Message, structured
-from mnemic.text.plan import Filter
-from mnemic.text.record import Interval, Kind, Link, Record, State
+from mnemic.text.plan import Filter, every
+from mnemic.text.record import Interval, Kind, Link, Record, State, digest
 from mnemic.text.steps.bands import CONFLICT, DUPLICATE, Band, judge
 from mnemic.text.steps.mending import standing
 from mnemic.text.steps.questions import same_value
@@ -171,12 +170,8 @@ def inherited(pairs: Sequence[tuple[Record, Record]], space: Space) -> tuple[lis
 
 def all_of(kind: Kind, space: Space) -> Iterator[Record]:
     """The cubes of a kind, the archived ones among them, oldest first."""
-    cursor: str | None = None
-    while True:
-        page, cursor = space.scan(Filter(kinds=[kind], archived=True), cursor)
-        yield from (record for record in page if record.id.startswith(PREFIX))
-        if cursor is None:
-            return
+    found = every(lambda at: space.scan(Filter(kinds=[kind], archived=True), at))
+    return (record for record in found if record.id.startswith(PREFIX))
 
 
 # -- conflicts -----------------------------------------------------------------------------------------------------
@@ -264,7 +259,3 @@ _SCHEMA = {
     "required": ["verdict", "text"],
     "additionalProperties": False,
 }
-
-
-def digest(*parts: str) -> str:
-    return blake2b("\0".join(parts).encode(), digest_size=10).hexdigest()

@@ -7,11 +7,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
-from hashlib import blake2b
 
 from mnemic.text.encode.lexical import fold, tokens
-from mnemic.text.plan import Filter, Hit, Query, SearchPlan
-from mnemic.text.record import Batch, Interval, Kind, Record, State
+from mnemic.text.plan import Filter, Hit, Query, SearchPlan, every
+from mnemic.text.record import Batch, Interval, Kind, Record, State, digest
 from mnemic.text.steps.assemble import hit
 from mnemic.text.steps.extract import Fact, extract, relation_of, same_value
 from mnemic.text.steps.reading import read_facts
@@ -75,10 +74,9 @@ def derive(job: Job, env: Env) -> Iterator[Batch]:
 
 def record_of(fact: Fact, turn: Record) -> Record:
     """The record of ``fact``, its id a function of what it says and where, so that deriving twice is harmless."""
-    told = "\0".join((turn.id, fact.subject, fact.relation, fold(fact.value)))
     preference = fact.relation.split(":")[0] in _PREFERENCES
     return Record(
-        id="fact-" + blake2b(told.encode(), digest_size=10).hexdigest(),
+        id="fact-" + digest(turn.id, fact.subject, fact.relation, fold(fact.value)),
         kind=Kind.PREFERENCE if preference else Kind.FACT,
         text=fact.text,
         at=turn.at,
@@ -118,12 +116,8 @@ def _starts(record: Record) -> float:
 
 
 def _stored(env: Env) -> Iterator[Record]:
-    cursor: str | None = None
-    while True:
-        page, cursor = env.space.scan(Filter(kinds=list(KINDS)), cursor)
-        yield from (record for record in page if "relation" in record.fields)
-        if cursor is None:
-            return
+    found = every(lambda at: env.space.scan(Filter(kinds=list(KINDS)), at))
+    return (record for record in found if "relation" in record.fields)
 
 
 def ahead(query: Query, hits: list[Hit], env: Env) -> list[Hit]:

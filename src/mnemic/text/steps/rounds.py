@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from mnemic.text.plan import Filter
+from mnemic.text.plan import Filter, every
 from mnemic.text.record import Kind, Record, State
 from mnemic.text.store.base import Space
 
@@ -36,13 +36,8 @@ def _joins(before: Sequence[Record], turn: Record) -> bool:
 
 def turns_of(session: str, space: Space) -> list[Record]:
     """The turns of a session that count, in the order they were stored."""
-    found: list[Record] = []
-    cursor: str | None = None
-    while True:
-        page, cursor = space.scan(Filter(kinds=[Kind.TURN], sessions=[session]), cursor)
-        found += [turn for turn in page if turn.state == State.ACTIVE]
-        if cursor is None:
-            return found
+    said = every(lambda at: space.scan(Filter(kinds=[Kind.TURN], sessions=[session]), at))
+    return [turn for turn in said if turn.state == State.ACTIVE]
 
 
 def rounds_with(turns: Iterable[Record], space: Space) -> list[tuple[Record, ...]]:

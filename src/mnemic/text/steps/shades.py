@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 from dataclasses import replace
-from hashlib import blake2b
 from typing import Any
 
 from mnemic.text.encode.lexical import tokens
 from mnemic.text.language.base import Language, Message, structured
-from mnemic.text.plan import Filter
-from mnemic.text.record import Interval, Kind, Record, State
+from mnemic.text.plan import Filter, every
+from mnemic.text.record import Interval, Kind, Record, State, digest
 from mnemic.text.steps.cluster import Cluster
 from mnemic.text.steps.render import name, shown, when
 from mnemic.text.steps.summarise import cut_to
@@ -62,13 +61,8 @@ def renewed(record: Record, space: Space) -> Record:
 def shades_of(space: Space, person: str | None = None) -> list[Record]:
     """The shades (of ``person``) that are active, oldest first, also those that stand no more."""
     wanted = Filter(kinds=[Kind.PROFILE], speakers=[] if person is None else [person])
-    found: list[Record] = []
-    cursor: str | None = None
-    while True:
-        page, cursor = space.scan(wanted, cursor)
-        found += [r for r in page if r.fields.get("lpm") == "shade" and r.state == State.ACTIVE]
-        if cursor is None:
-            return found
+    profiles = every(lambda at: space.scan(wanted, at))
+    return [r for r in profiles if r.fields.get("lpm") == "shade" and r.state == State.ACTIVE]
 
 
 def biographies(space: Space, anchor: str) -> dict[str, Record]:
@@ -150,7 +144,3 @@ _TEXT = {
     "required": ["text"],
     "additionalProperties": False,
 }
-
-
-def digest(*parts: str) -> str:
-    return blake2b("\0".join(parts).encode(), digest_size=10).hexdigest()

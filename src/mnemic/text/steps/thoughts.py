@@ -6,12 +6,11 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
-from hashlib import blake2b
 from typing import Any
 
 from mnemic.text.encode.lexical import fold, tokens
 from mnemic.text.language.base import Language, Message, structured
-from mnemic.text.record import Interval, Kind, Record
+from mnemic.text.record import Interval, Kind, Record, digest
 from mnemic.text.steps.bands import opposed, sense
 from mnemic.text.steps.questions import same_value
 from mnemic.text.steps.render import name, shown, when
@@ -293,10 +292,6 @@ def _place(value: Any) -> int:
 def _numbered(n: int, at: datetime | None, who: str | None, text: str) -> str:
     quoted = text.replace("\n", "\n    ")
     return f"{n}. {when(at)} {name(who)}: {quoted}" if who else f"{n}. {when(at)}: {quoted}"
-
-
-def digest(*parts: str) -> str:
-    return blake2b("\0".join(parts).encode(), digest_size=10).hexdigest()
 
 
 STATE = """\

@@ -29,7 +29,6 @@ import json
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from hashlib import blake2b
 from typing import Any
 
 import numpy as np
@@ -39,7 +38,7 @@ from mnemic.text.encode.lexical import stems, tokens
 from mnemic.text.language.base import Language
 from mnemic.text.language.cues import sentences
 from mnemic.text.plan import Filter, Hit, Query, Recall
-from mnemic.text.record import Batch, Interval, Key, Kind, Link, Record, State
+from mnemic.text.record import Batch, Interval, Key, Kind, Link, Record, State, digest
 from mnemic.text.steps import assemble, citing, notes, similarity
 from mnemic.text.steps.extract import extract
 from mnemic.text.steps.keywords import frequencies, keywords
@@ -301,7 +300,7 @@ def stored(turn: Record, note: Note, first: Note, *, model: bool, origin: Sequen
     }
     sources = (turn.id, *note.rests)
     return Record(
-        id=f"{PREFIX}{digest(turn.id)}-{digest(json.dumps([fields, sources, *origin]))}",
+        id=f"{PREFIX}{digest(turn.id, size=8)}-{digest(json.dumps([fields, sources, *origin]), size=8)}",
         kind=Kind.NOTE,
         text=note.text(),
         at=turn.at,
@@ -320,7 +319,3 @@ def described(record: Record) -> Note:
     """A stored note as it was described first."""
     context, tags, rests = record.fields["first"]
     return Note(context, tuple(record.fields["keywords"]), tuple(tags), tuple(rests))
-
-
-def digest(text: str) -> str:
-    return blake2b(text.encode(), digest_size=8).hexdigest()

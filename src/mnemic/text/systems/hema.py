@@ -26,12 +26,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
-from hashlib import blake2b
 
 import numpy as np
 
-from mnemic.text.plan import Candidates, Filter, Hit, Query, Recall
-from mnemic.text.record import Batch, Kind, Link, Record, State, to_micros
+from mnemic.text.plan import Candidates, Filter, Hit, Query, Recall, every
+from mnemic.text.record import Batch, Kind, Link, Record, State, digest, to_micros
 from mnemic.text.steps import assemble, rank, similarity
 from mnemic.text.steps.confidence import confidence, signals
 from mnemic.text.steps.forget import least_salient
@@ -223,16 +222,11 @@ class Hema:
         used = env.space.usage(since=since)
 
         def memories() -> Iterator[tuple[str, float, bool]]:
-            cursor: str | None = None
-            while True:
-                page, cursor = env.space.scan(Filter(kinds=[Kind.TURN]), cursor)
-                for turn in page:
-                    if turn.position > position:
-                        return
-                    if turn.state == State.ACTIVE:
-                        yield turn.id, float(position - turn.position), turn.id in used
-                if cursor is None:
+            for turn in every(lambda at: env.space.scan(Filter(kinds=[Kind.TURN]), at)):
+                if turn.position > position:
                     return
+                if turn.state == State.ACTIVE:
+                    yield turn.id, float(position - turn.position), turn.id in used
 
         return least_salient(memories(), count, scale=s.scale, decay=s.decay, bonus=s.bonus, inverted=s.printed_sign)
 
@@ -240,20 +234,15 @@ class Hema:
         """Where the last committed batch stopped. Where a record of it is missing, everything begins anew."""
         current = compacts(env)
         compact = current.get("compact")
-        blocks: list[Record] = []
-        cursor: str | None = None
-        while True:
-            page, cursor = env.space.scan(Filter(kinds=[Kind.SUMMARY]), cursor)
-            blocks += [r for r in page if r.fields.get("level") == "block" and r.state == State.ACTIVE]
-            if cursor is None:
-                break
+        summaries = every(lambda at: env.space.scan(Filter(kinds=[Kind.SUMMARY]), at))
+        blocks = [r for r in summaries if r.fields.get("level") == "block" and r.state == State.ACTIVE]
         whole = (
             compact is not None and int(compact.fields["blocks"]) == len(blocks) and ("gist" in current) >= bool(blocks)
         )
         if compact is None or not whole:
             stale = tuple(sorted(r.id for r in (*blocks, *current.values())))
             faded = max((int(r.fields["faded"]) for r in (*blocks, *current.values())), default=0)
-            return Progress(faded=faded, origin=digest(stale) if stale else "", stale=stale)
+            return Progress(faded=faded, origin=digest(*stale) if stale else "", stale=stale)
         told_so_far = compact.fields
         since = told_so_far["since"]
         return Progress(
@@ -390,14 +379,10 @@ def record(level: str, state: Progress, summary: Summary, last: Record) -> Recor
     at = "" if last.at is None else str(to_micros(last.at))
     told_by = (state.origin, str(state.turns), str(state.position), at, summary.text, *summary.sources)
     return Record(
-        id=f"hema-{level}-{digest(told_by)}",
+        id=f"hema-{level}-{digest(*told_by)}",
         kind=Kind.SUMMARY,
         text=summary.text,
         at=last.at,
         sources=summary.sources,
         fields=fields,
     )
-
-
-def digest(parts: Sequence[str]) -> str:
-    return blake2b("\0".join(parts).encode(), digest_size=10).hexdigest()

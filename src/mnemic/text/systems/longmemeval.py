@@ -25,13 +25,12 @@ import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
-from hashlib import blake2b
 from typing import Any
 
 from mnemic.errors import InputError, LanguageError
 from mnemic.text.language.base import Language, Message, structured
 from mnemic.text.plan import Hit, Query, Recall
-from mnemic.text.record import Batch, Key, Kind, Record, State
+from mnemic.text.record import Batch, Key, Kind, Record, State, digest
 from mnemic.text.steps import citing, rank
 from mnemic.text.steps.dates import TimeRange, parse_question
 from mnemic.text.steps.mending import Mending, resting_on, standing
@@ -163,10 +162,9 @@ class LongMemEval:
             "replace": [facts or value],
             "none": [value],
         }[self.settings.join]
-        digest = blake2b("\0".join([*keys, *(turn.id for turn in group), *origin]).encode(), digest_size=10)
         first = group[0]
         return Record(
-            id=PREFIX + digest.hexdigest(),
+            id=PREFIX + digest(*keys, *(turn.id for turn in group), *origin),
             kind=Kind.NOTE,
             text=facts or value,
             at=first.at,

@@ -41,7 +41,7 @@ import numpy as np
 from mnemic.errors import LanguageError
 from mnemic.text.encode.lexical import tokens
 from mnemic.text.plan import Filter, Query, Recall
-from mnemic.text.record import Batch, Kind, Link, Record, State
+from mnemic.text.record import Batch, Kind, Link, Record, State, digest
 from mnemic.text.steps import assemble, citing
 from mnemic.text.steps.cluster import Cluster, Doubles, enough, grow
 from mnemic.text.steps.keywords import keywords, stem_counts
@@ -53,7 +53,6 @@ from mnemic.text.steps.shades import (
     asked_about,
     biographies,
     describe,
-    digest,
     person_of,
     renewed,
     shade_of,

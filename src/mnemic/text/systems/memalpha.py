@@ -28,12 +28,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from hashlib import blake2b
 from typing import Any
 
 from mnemic.errors import LanguageError
-from mnemic.text.plan import Filter, Hit, Query, Recall
-from mnemic.text.record import Batch, Interval, Kind, Link, Record, State, Turn
+from mnemic.text.plan import Filter, Hit, Query, Recall, every
+from mnemic.text.record import Batch, Interval, Kind, Link, Record, State, Turn, digest
 from mnemic.text.steps import assemble, citing, writer
 from mnemic.text.steps.mending import Mending, bearing, in_force, resting_on, standing
 from mnemic.text.steps.notebook import LISTS, Call, Entry, Notebook, Outcome, Shelf, Tool, play
@@ -320,12 +319,8 @@ def said(turn: Record) -> Turn:
 
 def stored(env: Env) -> Iterator[Record]:
     """All entries and cores in any state, in the order they were stored."""
-    cursor: str | None = None
-    while True:
-        page, cursor = env.space.scan(Filter(kinds=list(KINDS.values()), archived=True), cursor)
-        yield from (record for record in page if record.id.startswith(PREFIX))
-        if cursor is None:
-            return
+    wanted = Filter(kinds=list(KINDS.values()), archived=True)
+    return (record for record in every(lambda at: env.space.scan(wanted, at)) if record.id.startswith(PREFIX))
 
 
 def core_of(env: Env, query: Query) -> Record | None:
@@ -335,7 +330,3 @@ def core_of(env: Env, query: Query) -> Record | None:
     if found and query.as_of is not None:
         found = [r for r in env.space.history(found[0].id) if r.recorded and r.recorded <= query.as_of]
     return next(iter(standing(found[-1:], env.space)), None)
-
-
-def digest(*parts: str) -> str:
-    return blake2b("\0".join(parts).encode(), digest_size=10).hexdigest()

@@ -28,7 +28,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from hashlib import blake2b
 from typing import Any
 
 import numpy as np
@@ -38,8 +37,8 @@ from mnemic.errors import InputError
 from mnemic.text.encode.base import Floats, SparseVector
 from mnemic.text.encode.lexical import tokens
 from mnemic.text.language.base import Language, Message, structured
-from mnemic.text.plan import Candidates, Filter, Hit, Ints, Query, Recall, SearchPlan
-from mnemic.text.record import Batch, Kind, Link, Record, State
+from mnemic.text.plan import Candidates, Filter, Hit, Ints, Query, Recall, SearchPlan, every
+from mnemic.text.record import Batch, Kind, Link, Record, State, digest
 from mnemic.text.steps import assemble, entropy, rank, similarity
 from mnemic.text.steps.associate import accepted
 from mnemic.text.steps.confidence import confidence, signals
@@ -167,7 +166,7 @@ class MemGas:
         """The cards and links of one session; None where they are up to date."""
         turns = turns_of(name, env.space)
         old = cards.get(home(name), {})
-        state = digest([turn.id for turn in turns])
+        state = digest(*(turn.id for turn in turns), size=8)
         if old and all(record.fields["turns"] == state for record in old.values()):
             return None
         mine = [link for link in env.space.neighbours([home(name)], EDGES) if link.source == home(name)]
@@ -175,14 +174,14 @@ class MemGas:
             return Batch(archive=[record.id for record in old.values()], unlink=mine)
         texts = [shown(turn) for turn in turns]
         summary, words, quoted = self.describe(turns, texts, env)
-        origin = digest([state, *sorted(record.id for record in old.values())])
+        origin = digest(state, *sorted(record.id for record in old.values()), size=8)
         fields = {"session": name, "turns": state}
         puts = []
         for grain, kind, text in (("summary", Kind.SUMMARY, summary), ("keywords", Kind.NOTE, "; ".join(words))):
             if text:
                 puts.append(
                     Record(
-                        id=f"memgas-{grain}-{home(name)}-{digest([origin, text])}",
+                        id=f"memgas-{grain}-{home(name)}-{digest(origin, text, size=8)}",
                         kind=kind,
                         text=text,
                         at=turns[0].at,
@@ -437,14 +436,10 @@ def sessions_alike(c: Candidates, turns: NDArray[np.bool_], row: Ints, count: in
 def stored_cards(env: Env) -> dict[str, dict[str, Record]]:
     """The cards that count, by the name links have for the session, and by granularity."""
     found: dict[str, dict[str, Record]] = {}
-    cursor: str | None = None
-    while True:
-        page, cursor = env.space.scan(Filter(kinds=CARDS), cursor)
-        for record in page:
-            if record.state == State.ACTIVE and "grain" in record.fields:
-                found.setdefault(home(str(record.fields["session"])), {})[str(record.fields["grain"])] = record
-        if cursor is None:
-            return found
+    for record in every(lambda at: env.space.scan(Filter(kinds=CARDS), at)):
+        if record.state == State.ACTIVE and "grain" in record.fields:
+            found.setdefault(home(str(record.fields["session"])), {})[str(record.fields["grain"])] = record
+    return found
 
 
 def pooled(vectors: Sequence[SparseVector], *, mean: bool) -> SparseVector:
@@ -467,11 +462,7 @@ def unit(vector: NDArray[Any]) -> Floats:
 
 def home(session: str) -> str:
     """The name that links have for a session: short, and free of what a user called it."""
-    return digest([session])
-
-
-def digest(parts: Sequence[str]) -> str:
-    return blake2b("\0".join(parts).encode(), digest_size=8).hexdigest()
+    return digest(session, size=8)
 
 
 _SCHEMA = {

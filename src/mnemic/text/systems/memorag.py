@@ -30,14 +30,13 @@ import json
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
-from hashlib import blake2b
 from itertools import pairwise
 from typing import Any, Protocol, runtime_checkable
 
 from mnemic.errors import LanguageError
 from mnemic.text.encode.lexical import tokens
 from mnemic.text.plan import Filter, Query, Recall
-from mnemic.text.record import Batch, Kind, Record, State
+from mnemic.text.record import Batch, Kind, Record, State, digest
 from mnemic.text.steps import assemble, citing, clues, similarity
 from mnemic.text.steps.clues import Clues, wants_overview
 from mnemic.text.steps.keywords import frequencies
@@ -183,7 +182,7 @@ class MemoRag:
             kept = centroid(pool, self.settings.gist)
             text = told(kept) or cut_to(worded(turns), self.settings.gist)
         record = Record(
-            id=PREFIX + digest([str(full), text, *origin, *(turn.id for turn in turns)]),
+            id=PREFIX + digest(str(full), text, *origin, *(turn.id for turn in turns)),
             kind=Kind.SUMMARY,
             text=text,
             at=turns[0].at,
@@ -234,7 +233,7 @@ class MemoRag:
         try:
             if self.memory is not None:
                 whole_ones = in_order(standing(stored, env.space), env)
-                blocks = [Block(digest(gist.sources), gist.sources) for gist in whole_ones]
+                blocks = [Block(digest(*gist.sources), gist.sources) for gist in whole_ones]
                 written = self.memory.clues(query.text, blocks, lambda block: worded(env.space.get(block.turns)))
                 return written, self.memory.name
             if env.language is not None:
@@ -339,7 +338,3 @@ def worded(turns: Sequence[Record]) -> str:
 
 def cost(turn: Record) -> int:
     return count_tokens(shown(turn))
-
-
-def digest(parts: Sequence[str]) -> str:
-    return blake2b("\0".join(parts).encode(), digest_size=10).hexdigest()

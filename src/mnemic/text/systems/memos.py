@@ -41,7 +41,7 @@ from mnemic.cube import ActivationPort, Behavioural, Descriptive, Form, Header, 
 from mnemic.errors import LanguageError
 from mnemic.text.encode.lexical import fold, tokens
 from mnemic.text.plan import Filter, Query, Recall
-from mnemic.text.record import Batch, Kind, Link, Record, State
+from mnemic.text.record import Batch, Kind, Link, Record, State, digest
 from mnemic.text.steps import assemble, citing, cubes, similarity
 from mnemic.text.steps.bands import CONFLICT, DUPLICATE, Band
 from mnemic.text.steps.cluster import ward
@@ -53,7 +53,6 @@ from mnemic.text.steps.cubes import (
     SLOT,
     all_of,
     begins,
-    digest,
     header_of,
     inherited,
     sealed,

@@ -32,13 +32,12 @@ from __future__ import annotations
 import re
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from hashlib import blake2b
 from typing import Any
 
 from mnemic.errors import LanguageError
 from mnemic.text.language.base import Language, Message, structured
-from mnemic.text.plan import Filter, Hit, Query, Recall
-from mnemic.text.record import Batch, Interval, Kind, Record, State
+from mnemic.text.plan import Filter, Hit, Query, Recall, every
+from mnemic.text.record import Batch, Interval, Kind, Record, State, digest
 from mnemic.text.steps import assemble, blocks, citing, clues, managers
 from mnemic.text.steps.blocks import Line
 from mnemic.text.steps.dates import parse_question
@@ -151,7 +150,7 @@ class Mirix:
                 retire[old[0].id] = ""  # stays as it is
                 continue
             sources = tuple(dict.fromkeys(source for r in old for source in r.sources))
-            told = digest([block, line.text, *(r.id for r in old)])
+            told = digest(block, line.text, *(r.id for r in old))
             new = replace(
                 old[-1], id=f"{PREFIX}core-{told}", text=line.text, speaker=None, sources=sources, recorded=None,
                 supersedes=None, superseded_by=None, version=old[-1].version + 1, position=0,
@@ -171,7 +170,7 @@ class Mirix:
         gone = [r for r in standing(lost, env.space) if r.superseded_by not in standing_now]
         again = [
             replace(
-                r, id=f"{PREFIX}core-{digest(['again', r.id])}", state=State.ACTIVE, supersedes=None,
+                r, id=f"{PREFIX}core-{digest('again', r.id)}", state=State.ACTIVE, supersedes=None,
                 superseded_by=None, recorded=None, version=r.version + 1, position=0, valid=Interval(r.at, None),
             )
             for r in gone
@@ -295,7 +294,7 @@ def record_of(memory: managers.Memory, turn: Record) -> Record:
         fields["occurred"] = memory.at.isoformat()
     begins = memory.at if store is Store.EPISODIC and memory.at is not None else turn.at
     return Record(
-        id=f"{PREFIX}{store.value}-{digest([turn.id, memory.text])}",
+        id=f"{PREFIX}{store.value}-{digest(turn.id, memory.text)}",
         kind=KINDS[store],
         text=memory.text,
         at=turn.at,
@@ -311,14 +310,9 @@ def record_of(memory: managers.Memory, turn: Record) -> Record:
 
 def core_of(env: Env, block: str | None = None, *, archived: bool = False) -> list[Record]:
     """The lines of a core block in the order they were written; with ``archived`` those of before, too."""
-    found: list[Record] = []
-    cursor: str | None = None
-    while True:
-        page, cursor = env.space.scan(Filter(kinds=[Kind.PROFILE], archived=archived), cursor)
-        mine = [r for r in page if r.id.startswith(PREFIX) and block in (None, r.fields["block"])]
-        found += [r for r in mine if archived or r.state == State.ACTIVE]
-        if cursor is None:
-            return found
+    lines = every(lambda at: env.space.scan(Filter(kinds=[Kind.PROFILE], archived=archived), at))
+    mine = (r for r in lines if r.id.startswith(PREFIX) and block in (None, r.fields["block"]))
+    return [r for r in mine if archived or r.state == State.ACTIVE]
 
 
 def line_of(record: Record) -> str:
@@ -350,7 +344,3 @@ _SCHEMA = {
     "required": ["topics"],
     "additionalProperties": False,
 }
-
-
-def digest(parts: Sequence[str]) -> str:
-    return blake2b("\0".join(parts).encode(), digest_size=10).hexdigest()

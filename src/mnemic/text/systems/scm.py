@@ -31,7 +31,6 @@ import math
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from hashlib import blake2b
 from typing import Any
 
 import numpy as np
@@ -39,8 +38,8 @@ import numpy as np
 from mnemic.errors import LanguageError
 from mnemic.text.encode.lexical import tokens
 from mnemic.text.language.base import Language, Message, structured
-from mnemic.text.plan import Filter, Hit, Query, Recall
-from mnemic.text.record import Batch, Kind, Link, Record, State
+from mnemic.text.plan import Filter, Hit, Query, Recall, every
+from mnemic.text.record import Batch, Kind, Link, Record, State, digest
 from mnemic.text.steps import assemble, citing
 from mnemic.text.steps.clues import wants_overview
 from mnemic.text.steps.hierarchy import Place, climb
@@ -153,7 +152,7 @@ class Scm:
         said = f"{turn.speaker or turn.role or 'unknown'}: {cut_to(shown(turn), 6000)}"
         text = sentence_of(turn) if env.language is None else abstract(env.language, "", said, 60)
         record = Record(
-            id=SUMMARY + digest([turn.id, text]),
+            id=SUMMARY + digest(turn.id, text),
             kind=Kind.SUMMARY,
             text=text,
             at=turn.at,
@@ -175,14 +174,14 @@ class Scm:
         turns = [turn for turn in turns_of(session, env) if turn.state == State.ACTIVE]
         leaves = [self.leaf(place, turn) for place, turn in enumerate(turns)]
         before = documents(env, [session]).get(session)
-        state = digest([*(leaf.id for leaf in leaves), str((s.group, s.node, s.top))])
+        state = digest(*(leaf.id for leaf in leaves), str((s.group, s.node, s.top)))
         if before is not None and before.fields["state"] == state and whole(before, env):
             return Batch()
         puts: list[Record] = []
 
         def merge(parts: Sequence[Part], place: Place) -> Part:
             budget = s.top if place.top else s.node
-            id = NODE + digest([str(budget), *(part.id for part in parts)])
+            id = NODE + digest(str(budget), *(part.id for part in parts))
             kept = env.space.get([id]) if place.closed else []
             if kept and kept[0].state != State.FORGOTTEN:
                 return part_of(kept[0])
@@ -197,7 +196,7 @@ class Scm:
         top = climb(leaves, lambda part: count_tokens(part.text), s.group, merge)
         if top is None or not top.text or sum(count_tokens(leaf.text) for leaf in leaves) <= s.group:
             return Batch(archive=old, unlink=unlink)
-        id = DOCUMENT + digest([state, top.text, *old])
+        id = DOCUMENT + digest(state, top.text, *old)
         record = replace(record_of(replace(top, id=id), session, turns[0]), fields={})
         record = replace(record, fields={"document": session, "state": state, "turns": len(turns)})
         nodes = [node.id for node in puts]
@@ -413,13 +412,7 @@ def sentence_of(turn: Record) -> str:
 
 def turns_of(session: str, env: Env) -> list[Record]:
     """The turns of a session in the order they were stored."""
-    found: list[Record] = []
-    cursor: str | None = None
-    while True:
-        page, cursor = env.space.scan(Filter(kinds=[Kind.TURN], sessions=[session]), cursor)
-        found += page
-        if cursor is None:
-            return found
+    return list(every(lambda at: env.space.scan(Filter(kinds=[Kind.TURN], sessions=[session]), at)))
 
 
 def documents(env: Env, sessions: Sequence[str] = ()) -> dict[str, Record]:
@@ -461,7 +454,3 @@ def joined(a: Batch, b: Batch) -> Batch:
         [*a.puts, *b.puts], {**a.retire, **b.retire}, (), [*a.archive, *b.archive], [*a.links, *b.links],
         [*a.unlink, *b.unlink],
     )  # fmt: skip
-
-
-def digest(parts: Sequence[str]) -> str:
-    return blake2b("\0".join(parts).encode(), digest_size=10).hexdigest()

@@ -22,12 +22,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from hashlib import blake2b
 from typing import Any
 
 from mnemic.errors import LanguageError
 from mnemic.text.plan import Hit, Query, Recall
-from mnemic.text.record import Batch, Key, Kind, Record, State
+from mnemic.text.record import Batch, Key, Kind, Record, State, digest
 from mnemic.text.steps import citing
 from mnemic.text.steps.keywords import frequencies
 from mnemic.text.steps.mending import Mending, resting_on
@@ -100,7 +99,7 @@ class Structure:
 
     def take_in(self, turns: Sequence[Record], env: Env) -> Batch:
         """The outline of a session's ``turns``; nothing where it has one."""
-        state = digest([turn.id for turn in turns])
+        state = digest(*(turn.id for turn in turns))
         known = resting_on([turn.id for turn in turns], PREFIX, env.space)
         old = [record for record in known if record.state == State.ACTIVE]
         whole = old and all(r.fields["turns"] == state and r.fields["of"] == len(old) for r in old)
@@ -148,7 +147,7 @@ class Structure:
         turns = list(dict.fromkeys(turn.id for _, turn in told))
         first = told[0][1]
         return Record(
-            id=PREFIX + digest([key, *turns, *origin]),
+            id=PREFIX + digest(key, *turns, *origin),
             kind=Kind.OUTLINE,
             text=heading,
             at=first.at,
@@ -266,7 +265,3 @@ def spread(hit: Hit, longer: int) -> Hit:
 
 def shown_by(hit: Hit) -> str:
     return f"{hit.speaker}: {hit.text}" if hit.speaker else hit.text
-
-
-def digest(parts: Sequence[str]) -> str:
-    return blake2b("\0".join(parts).encode(), digest_size=10).hexdigest()
