@@ -41,7 +41,7 @@
     }
     if (event.ctrlKey || event.metaKey || event.altKey || typing(event.target)) return;
     if (document.querySelector("dialog[open], .q-dialog")) return;
-    const now = performance.now();
+    const now = event.timeStamp; // when the key was pressed, however late a busy page hears of it
     if (event.key === "/") {
       event.preventDefault();
       const field = shown("[data-search] input, input[data-search]");
