@@ -1,0 +1,95 @@
+"""What every memory layer is: tokens and a state in, tokens and the next state out.
+
+One function of the past in three forms that must agree: a whole sequence at once (:meth:`MemoryLayer.forward`), any
+split of it, and token by token (:meth:`MemoryLayer.step`). Writing and reading can be had apart.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import ClassVar
+
+import torch
+from torch import Tensor, nn
+
+from mnemic.errors import InputError
+from mnemic.neural.state import MemState
+
+
+@dataclass(frozen=True)
+class Aux:
+    """What a layer tells beside its output: ``surprise`` [B, T] (the inner loss or its gradient's size, where the layer
+    has one), ``written`` [B, T] (true where a token was written), ``gates`` name -> [B, T, ...]."""
+
+    surprise: Tensor | None = None
+    written: Tensor | None = None
+    gates: Mapping[str, Tensor] = field(default_factory=dict)
+
+
+class MemoryLayer(nn.Module, ABC):
+    """A layer over [B, T, d_model] with a memory for each sequence.
+
+    ``kind`` is its name in states and in the registry. ``chunk`` is how many tokens share the weights that their
+    gradients are taken at; ``exact_chunking`` is true where that is a matter of speed alone (the state then says 1).
+    ``causal`` is false for published forms that read the future: they are for tasks where that is allowed.
+    """
+
+    kind: ClassVar[str]
+    d_model: int
+    chunk: int = 1
+    exact_chunking: bool = True
+    causal: bool = True
+
+    @abstractmethod
+    def init_state(
+        self, batch: int, *, device: torch.device | str | None = None, dtype: torch.dtype | None = None
+    ) -> MemState:
+        """The state before the first token. It may depend on learned weights, and gradients flow into them."""
+
+    @abstractmethod
+    def forward(
+        self,
+        x: Tensor,
+        state: MemState | None = None,
+        *,
+        mask: Tensor | None = None,
+        write: bool = True,
+        read: bool = True,
+    ) -> tuple[Tensor, MemState, Aux]:
+        """``x`` [B, T, d] -> output [B, T, d], the state after it, and what is told beside.
+
+        ``mask`` [B, T]: tokens that are false (padding) write nothing and nobody reads them; their own output means
+        nothing. ``write`` false leaves what is remembered as it was; ``read`` false gives zeros and saves the reading.
+        Any T >= 1 is allowed, also beyond or below the chunk size, and any split of a sequence gives the same.
+        """
+
+    def step(self, x: Tensor, state: MemState) -> tuple[Tensor, MemState]:
+        """One token [B, d] -> its output [B, d] and the next state: the same as :meth:`forward` on it."""
+        y, state, _ = self(x[:, None], state)
+        return y[:, 0], state
+
+    def write(self, x: Tensor, state: MemState, *, mask: Tensor | None = None) -> MemState:
+        """The state after ``x`` [B, T, d] is written."""
+        _, state, _ = self(x, state, mask=mask, read=False)
+        return state
+
+    def read(self, q: Tensor, state: MemState) -> Tensor:
+        """What ``q`` [B, T, d] finds in ``state``, which stays as it is."""
+        y, _, _ = self(q, state, write=False)
+        return y
+
+    @property
+    def state_chunk(self) -> int:
+        """The chunk size that a state is bound to: 1 where chunking changes nothing."""
+        return 1 if self.exact_chunking else self.chunk
+
+    def begin(self, x: Tensor, state: MemState | None) -> MemState:
+        """``state`` checked against this layer and ``x`` [B, T, d], or the one before the first token."""
+        if x.dim() != 3 or x.shape[-1] != self.d_model or x.shape[1] < 1:
+            raise InputError(f"a {self.kind} layer reads [batch, tokens, {self.d_model}], not {list(x.shape)}")
+        if state is None:
+            return self.init_state(x.shape[0], device=x.device, dtype=x.dtype)
+        state.check(self.kind, self.state_chunk, x.shape[0])
+        return state
