@@ -67,17 +67,17 @@ class MemoryLayer(nn.Module, ABC):
 
     def step(self, x: Tensor, state: MemState) -> tuple[Tensor, MemState]:
         """One token [B, d] -> its output [B, d] and the next state: the same as :meth:`forward` on it."""
-        y, state, _ = self(x[:, None], state)
+        y, state, _ = self.forward(x[:, None], state)
         return y[:, 0], state
 
     def write(self, x: Tensor, state: MemState, *, mask: Tensor | None = None) -> MemState:
         """The state after ``x`` [B, T, d] is written."""
-        _, state, _ = self(x, state, mask=mask, read=False)
+        _, state, _ = self.forward(x, state, mask=mask, read=False)
         return state
 
     def read(self, q: Tensor, state: MemState) -> Tensor:
         """What ``q`` [B, T, d] finds in ``state``, which stays as it is."""
-        y, _, _ = self(q, state, write=False)
+        y, _, _ = self.forward(q, state, write=False)
         return y
 
     @property

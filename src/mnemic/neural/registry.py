@@ -14,8 +14,8 @@ from mnemic.neural.layer import MemoryLayer
 
 @dataclass(frozen=True)
 class Entry:
-    """One named layer: ``home`` is ``module:Class`` under ``mnemic.neural``, ``settings`` what the name fixes, ``paper``
-    where it comes from, ``about`` one line on what it remembers and how."""
+    """One named layer: ``home`` is ``module:Class`` under ``mnemic.neural``, ``settings`` what the name fixes,
+    ``paper`` where it comes from, ``about`` one line on what it remembers and how."""
 
     home: str
     paper: str

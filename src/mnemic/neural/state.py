@@ -27,8 +27,8 @@ _FORMAT = "1"
 class MemState:
     """What a layer called ``kind`` remembers after ``seen`` tokens of each sequence of a batch.
 
-    ``tensors`` name -> tensor with the batch first; ``chunk`` the chunk size that gave them, 1 where it changes nothing.
-    Layers never change a state that they are given: they return another one.
+    ``tensors`` name -> tensor with the batch first; ``chunk`` the chunk size that gave them, 1 where it changes
+    nothing. Layers never change a state that they are given: they return another one.
     """
 
     kind: str
