@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import math
 
+import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mnemic.attention.cache import Tape
 from mnemic.attention.rope import Rope
-from mnemic.attention.segment import Segment, attend, causal, merged, reference
+from mnemic.attention.segment import BACKENDS, Segment, attend, causal, merged, reference
 
 H, HK, D = 6, 2, 8
 ROPE = Rope(1.0 / 100 ** (torch.arange(0, D, 2) / D))
@@ -36,18 +37,49 @@ def segments(seed: int, sizes: list[int], length: int, hidden: float) -> list[Se
     return made
 
 
-@settings(max_examples=60, deadline=None)
+@pytest.mark.parametrize("backend", BACKENDS[1:])
+@settings(max_examples=40, deadline=None)
 @given(
-    st.integers(0, 10_000), st.lists(st.integers(0, 9), min_size=1, max_size=4), st.integers(1, 5),
-    st.sampled_from([0.0, 0.4, 0.95, 1.0]),
+    seed=st.integers(0, 10_000), sizes=st.lists(st.integers(0, 9), min_size=1, max_size=4), length=st.integers(1, 5),
+    hidden=st.sampled_from([0.0, 0.4, 0.95, 1.0]),
 )  # fmt: skip
-def test_merging_by_log_sum_exp_is_the_joint_softmax(seed: int, sizes: list[int], length: int, hidden: float) -> None:
+@pytest.mark.filterwarnings("ignore:flex_attention called without torch.compile")
+def test_every_backend_is_the_joint_softmax(
+    backend: str, seed: int, sizes: list[int], length: int, hidden: float
+) -> None:
     q = draw(seed, H, length, D)
     made = segments(seed, sizes, length, hidden)
     slow, _ = attend(q, made, ROPE, SCALE)
-    fast, _ = attend(q, made, ROPE, SCALE, backend="merged")
+    fast, _ = attend(q, made, ROPE, SCALE, backend=backend)
     assert torch.allclose(slow, fast, atol=1e-5)
     assert torch.isfinite(fast).all()
+
+
+@pytest.mark.filterwarnings("ignore:flex_attention called without torch.compile")
+@pytest.mark.parametrize("backend", BACKENDS[1:])
+def test_every_backend_knows_pruned_channels_keys_that_stay_as_they_are_and_no_mask(backend: str) -> None:
+    channels = torch.tensor([[0, 2, 4, 6], [1, 3, 5, 7]])
+    q, at = draw(0, H, 3, D), torch.arange(6, 9)
+    made = [
+        Segment(draw(1, HK, 4, 4), draw(2, HK, 4, 4), at, torch.arange(4), channels=channels, value_channels=channels),
+        Segment(draw(3, HK, 2, D), draw(4, HK, 2, D), at.clone(), None),
+        Segment(draw(5, HK, 3, D), draw(6, HK, 3, D), 9, 0),
+    ]
+    assert torch.allclose(attend(q, made, ROPE, SCALE)[0], attend(q, made, ROPE, SCALE, backend=backend)[0], atol=1e-5)
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no CUDA device")
+@pytest.mark.parametrize("backend", BACKENDS[1:])
+def test_backends_agree_on_a_device(backend: str) -> None:
+    device = torch.device("cuda")
+    q = torch.randn(8, 200, 64, device=device)
+    rope = Rope(1.0 / 10_000 ** (torch.arange(0, 64, 2, device=device) / 64))
+    at = torch.arange(300, 500, device=device)
+    k, v = torch.randn(2, 4, 500, 64, device=device)
+    where = torch.arange(500, device=device)
+    made = [Segment(k, v, at, where, causal(at, where, 128)), Segment(k[:, :90], v[:, :90], 512, 0)]
+    slow, fast = (attend(q, made, rope, 0.125, backend=each)[0] for each in ("reference", backend))
+    assert torch.allclose(slow, fast, atol=5e-3)
 
 
 def test_one_segment_is_attention_as_it_is_written() -> None:
@@ -68,7 +100,7 @@ def test_splitting_keys_into_segments_changes_nothing() -> None:
     at = torch.arange(9)
     whole = Segment(k, v, torch.arange(9, 13), at)
     parts = [Segment(k[:, s], v[:, s], torch.arange(9, 13), at[s]) for s in (slice(0, 4), slice(4, 9))]
-    for backend in ("reference", "merged"):
+    for backend in BACKENDS[:3]:
         assert torch.allclose(
             attend(q, [whole], ROPE, SCALE)[0], attend(q, parts, ROPE, SCALE, backend=backend)[0], atol=1e-6
         )
@@ -86,7 +118,7 @@ def test_mass_sums_to_one_for_every_query_that_sees_something() -> None:
 def test_what_sees_nothing_gets_nothing() -> None:
     q, k = draw(0, H, 2, D), draw(1, HK, 3, D)
     blind = Segment(k, k, 0, 0, torch.zeros(1, 1, 2, 3, dtype=torch.bool))
-    for backend in ("reference", "merged"):
+    for backend in BACKENDS[:3]:
         assert attend(q, [blind], ROPE, SCALE, backend=backend)[0].abs().max() == 0
     assert attend(q, [], ROPE, SCALE)[0].abs().max() == 0
 

@@ -3,13 +3,14 @@
 Every policy of this floor is a choice of segments. ``reference`` is the definition: logits of all segments side by
 side, one softmax, one sum. ``merged`` computes each segment alone and joins the parts by their log-sum-exps, which is
 the same number without ever holding all logits (Milakov and Gimelshein 2018, arXiv 1805.02867; FlashAttention's merge).
+``sdpa`` and ``flex`` are fused kernels of torch (:mod:`mnemic.attention.fused`).
 
 Shapes: H query heads over Hk key-value heads (G = H / Hk share one), L queries, n keys of a segment, D channels.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -17,7 +18,7 @@ from torch import Tensor
 
 from mnemic.attention.rope import Rope
 
-BACKENDS = ("reference", "merged")
+BACKENDS = ("reference", "merged", "sdpa", "flex")
 
 
 @dataclass(frozen=True)
@@ -75,7 +76,11 @@ def attend(
         sums = iter([w.sum(dim=-2).flatten(0, 1) for w in weights])
         empty = torch.zeros(q.shape[0], 0, device=q.device)
         return out, [next(sums) if len(segment) else empty for segment in segments]
-    return merged(q, used, rope, scale), None
+    if backend == "merged":
+        return merged(q, used, rope, scale), None
+    from mnemic.attention import fused  # it builds on this module, and flex attention is slow to import
+
+    return (fused.sdpa if backend == "sdpa" else fused.flex)(q, used, rope, scale), None
 
 
 def logits(q: Tensor, segment: Segment, rope: Rope, scale: float) -> Tensor:
@@ -108,19 +113,20 @@ def reference(q: Tensor, segments: Sequence[Segment], rope: Rope, scale: float) 
 
 def merged(q: Tensor, segments: Sequence[Segment], rope: Rope, scale: float) -> Tensor:
     """Output [H, L, D], segment by segment: each part is weighted by the share of the softmax that lies in it."""
-    out: Tensor | None = None
-    total: Tensor | None = None
-    for segment in segments:
-        part, lse = _alone(q, segment, rope, scale)
-        if out is None or total is None:
-            out, total = part, lse
-            continue
+    return joined(_alone(q, segment, rope, scale) for segment in segments).to(q.dtype)
+
+
+def joined(parts: Iterable[tuple[Tensor, Tensor]]) -> Tensor:
+    """The joint output [H, L, D] of parts: the output [Hk, G, L, D] of each by itself, float32, and the log-sum-exp of
+    its logits [Hk, G, L], minus infinity where nothing was seen."""
+    parts = iter(parts)
+    out, total = next(parts)
+    for part, lse in parts:
         both = torch.logaddexp(total, lse)
         keep = torch.where(both == -torch.inf, 0.0, (total - both).exp())
         add = torch.where(both == -torch.inf, 0.0, (lse - both).exp())
         out, total = out * keep[..., None] + part * add[..., None], both
-    assert out is not None
-    return out.flatten(0, 1).to(q.dtype)
+    return out.flatten(0, 1)
 
 
 def _alone(q: Tensor, segment: Segment, rope: Rope, scale: float) -> tuple[Tensor, Tensor]:

@@ -84,8 +84,10 @@ def _register() -> None:
 def attach(model: Any, policy: Policy | Modifier, *, backend: str = "reference") -> Iterator[Session]:
     """A session in which ``model`` reads through ``policy``. The model is as it was when the context is left.
 
-    ``backend`` is how segments are attended: ``reference``, or ``merged`` (less memory for many keys). Raises
-    :class:`InputError` for a model that does not fit and :class:`ConflictError` if something is attached to it.
+    ``backend`` is how segments are attended: ``reference``, ``merged`` (less memory for many keys), or the fused
+    kernels of :mod:`mnemic.attention.fused`, ``sdpa`` and, on CUDA, ``flex``; a policy that needs the attention that
+    keys receive is computed by the reference. Raises :class:`InputError` for a model that does not fit and
+    :class:`ConflictError` if something is attached to it.
     """
     if backend not in BACKENDS:
         raise InputError(f"there is no backend {backend!r}: use one of {', '.join(BACKENDS)}")

@@ -532,6 +532,18 @@ def test_masking_twice_is_masking_once(text: str, spans: list[Span]) -> None:
         assert re.sub(r"\[secret:[a-z]+\]", "", masked) == kept
 
 
+@pytest.mark.parametrize("value", ["SHA000AA", "aes771QX", "win404ZZ", "ISO900XY", "abc123LY", "wpa777ED"])
+def test_a_password_may_begin_like_an_algorithm_or_end_like_an_adverb(value: str) -> None:
+    assert [f"password: {value}"[span.start : span.end] for span in find(f"password: {value}")] == [value]
+
+
+@pytest.mark.parametrize(
+    "word", ["sha256", "SHA-512", "md5", "base64", "utf-8", "WPA2-PSK", "oauth2", "argon2id", "win10"]
+)
+def test_the_name_of_an_algorithm_is_no_password(word: str) -> None:
+    assert not find(f"the password is {word}")
+
+
 @given(
     st.from_regex(r"[A-Za-z]{3}[0-9]{3}[A-Z]{2}", fullmatch=True),
     st.sampled_from(["password: {}", "my pw is {}.", "the password was {}, ok?"]),

@@ -43,7 +43,10 @@ _ORDINARY = re.compile(flat(r"""
     |\d{1,2}:\d\d.*|[$€£¥]\s?[\d.,]+|[\d.,]+(?:st|nd|rd|th|s|am|pm|x|k|m|gb|mb|ghz|hz|%)|\d+\.\d+|v\d+(?:\.\d+)*
     |[a-z]+['’][a-z]{1,2}|2fa|2sv|mp3|[\d.]+[-–+]?(?:digits?|char\w*|letters?|words?|hours?|days?|weeks?|months?
     |years?|step|factor|bit)\b.*|[\w.+-]+@[\w-]+(?:\.[a-z]{2,3})+|\w+://.*|www\..*|.*\.(?:com|org|net|html?|php|py|js
-    |txt|pdf)|(?:sha|md|aes|rsa|base|utf|web|wpa|win|windows|bcrypt|oauth|argon|iso)-?\d+\w*"""), re.I)
+    |txt|pdf)|sha-?(?:[123]|224|256|384|512)(?:-\d{3}|sum)?|md-?[245]|aes-?(?:128|192|256)(?:-?[a-z]{3})?
+    |rsa-?(?:512|1024|2048|3072|4096)|base-?(?:16|32|36|58|62|64|85)(?:url)?|utf-?(?:7|8|16|32)(?:[bl]e)?|web-?[123](?:\.0)?
+    |wpa-?[23](?:-?(?:psk|eap|enterprise|personal))?|win(?:dows)?-?(?:7|8|10|11|95|98|2000)|bcrypt-?\d{1,2}
+    |oauth-?[12](?:\.0|a)?|argon-?2(?:id?|d)?|iso-?\d{4,5}"""), re.I)
 PLACEHOLDER = re.compile(flat(r"""
     (?:your|my|the|some|an?|new|old|current|database|db|mysql|root)[-_ ]?\w*(?:passw(?:or)?d|secret|token|key|pass|pwd
     |pin|code)\w*|[^\w]*|pass|password|passwd|pwd|pw|secret|token|key|(.)\1{3,}|[<{].*|.*[>}]|\$[a-z_]+|%\w+%?
@@ -61,7 +64,7 @@ def is_ordinary(value: str) -> bool:
 
 
 def _is_prose(word: str) -> bool:
-    return word.lower() in _PROSE or bool(_SUFFIX.search(word))
+    return word.lower() in _PROSE or (not digits(word) and bool(_SUFFIX.search(word)))
 
 
 def digits(value: str) -> int:
