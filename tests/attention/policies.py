@@ -21,7 +21,6 @@ from mnemic.attention.policies.surprisal_eviction import SurprisalEviction
 from mnemic.attention.policy import FullAttention, Policy
 
 
-
 def beacons(stride: int = 16, ratios: tuple[int, ...] = (4,), rank: int | None = None) -> BeaconWeights:
     """Beacons for the tiny model, as different from anything it has as trained ones would be."""
     made = BeaconWeights.untrained(tiny(), stride=stride, ratios=ratios, rank=rank)

@@ -62,7 +62,9 @@ class BeaconWeights(nn.Module):
     ) -> None:
         super().__init__()
         if not ratios or min(ratios) < 1 or any(stride % ratio for ratio in ratios) or (rank is not None and rank < 1):
-            raise InputError(f"a rank is at least 1, and the stride must be a multiple of each ratio: {stride}, {ratios}")
+            raise InputError(
+                f"a rank is at least 1, and the stride must be a multiple of each ratio: {stride}, {ratios}"
+            )
         self.stride, self.ratios, self.rank, self.fingerprint = stride, tuple(ratios), rank, fingerprint
         self.projections = {name: list(sizes) for name, sizes in projections.items()}
         self.embedding = nn.Parameter(torch.zeros(stride // min(ratios), hidden))

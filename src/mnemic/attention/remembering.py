@@ -15,7 +15,7 @@ from mnemic.attention.session import Session
 from mnemic.errors import InputError
 
 PROMPTS = {
-    "recall": "\n\nSomebody asks: {question}\nThe sentences of the text above that tell it, word for word, one a line:\n",
+    "recall": "\n\nSomebody asks: {question}\nSentences of the text above that tell it, as they stand, one a line:\n",
     "questions": "\n\nSomebody asks: {question}\nSimpler questions whose answers together answer this, one a line:\n",
     "draft": "\n\nSomebody asks: {question}\nThe answer, in one sentence:\n",
 }
@@ -67,8 +67,8 @@ def clues(
 class Remembering:
     """A session over a text that comes in blocks and may change: what did not change is not read again.
 
-    ``session`` has read nothing, or an instruction. After each block a copy is kept (tokens are shared); a block that is
-    gone or changed is read again with all that follow it, since these were read with it in view.
+    ``session`` has read nothing, or an instruction. After each block a copy is kept (tokens are shared). Where a block
+    is gone or changed, all that follow are read again, since they were read with it in view.
     """
 
     def __init__(self, session: Session, tokenizer: Any) -> None:

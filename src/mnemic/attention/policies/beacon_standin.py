@@ -1,4 +1,4 @@
-"""A stand-in for beacons that needs no training: of every full window some of its own tokens stay. Not MemoRAG's memory.
+"""A stand-in for beacons without training: of every full window some of its own tokens stay. Not MemoRAG's memory.
 
 It reads and stores as :mod:`mnemic.attention.policies.beacon` does, so that all around it can be used with any model;
 what a trained beacon would gather from a window it does not have. Rules:

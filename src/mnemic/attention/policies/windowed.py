@@ -1,9 +1,8 @@
 """What condenses: a text is read window by window, and of a full window only a few keys and values stay.
 
 Windows are counted from the beginning of the text. Tokens of the open window are read as they are; what is kept of
-earlier ones is read by everything after. Positions are slots: what is kept stands at 0, 1, 2, ..., the open window right
-behind it (Activation Beacon, arXiv 2401.03462, and MemoRAG's code do the same), so that a text of n tokens takes no
-more positions than n / ratio and a window.
+earlier ones is read by everything after. Positions are slots: what is kept stands at 0, 1, 2, ..., the open window
+right behind it (as in MemoRAG's code), so that a text of n tokens takes no more positions than n / ratio and a window.
 """
 
 from __future__ import annotations
