@@ -293,7 +293,7 @@ def test_trained_beacons_tell_what_the_window_said() -> None:
     model = LlamaForCausalLM(LlamaConfig(**sizes, num_attention_heads=2, max_position_embeddings=64))
     optimiser = torch.optim.AdamW(model.parameters(), lr=4e-3)
     for _ in range(120):
-        ids = asked(64, generator)
+        ids = asked(32, generator)
         told = torch.nn.functional.cross_entropy(model(ids).logits[:, 8:-1].flatten(0, 1), ids[:, 9:].flatten())
         optimiser.zero_grad()
         told.backward()
@@ -302,7 +302,7 @@ def test_trained_beacons_tell_what_the_window_said() -> None:
     weights = BeaconWeights.untrained(model, stride=8, ratios=(2,))
     held = asked(64, generator)
     untrained = float(loss(model, Beacon(weights), held))
-    train(model, weights, [asked(8, generator) for _ in range(100)], rate=1e-2)
+    train(model, weights, [asked(8, generator) for _ in range(80)], rate=1e-2)
     trained = float(loss(model, Beacon(weights), held))
     without = float(loss(model, BeaconStandIn(8, rule="nothing"), held))
     others = float(loss(model, Beacon(weights), torch.cat((held.roll(1, 0)[:, :8], held[:, 8:]), 1)))
