@@ -104,6 +104,8 @@ def test_reading_window_by_window_is_reading_at_once_under_a_mask(family: str, r
         whole = session.forward([ids], every=True)[0]
         assert len(whole) == len(ids)
         assert float((whole - wanted).abs().max()) < 1e-4
+    with attach(model, Beacon(weights), backend="merged") as session:
+        assert float((session.prefill(ids, chunk=21)[0] - wanted[-1]).abs().max()) < 1e-4
     # Before anything is condensed it is the model itself; afterwards it is not, or the test would say nothing.
     assert float((wanted - plain(model, ids))[:STRIDE].abs().max()) < 1e-4
     assert float((wanted - plain(model, ids))[STRIDE:].abs().max()) > 0.05
@@ -121,6 +123,16 @@ def test_beacons_stand_for_the_places_that_they_share_out() -> None:
     with attach(tiny(), SMALL["beacon"]) as session:
         session.prefill(text(2 * STRIDE))
         assert session.rows[0].layers[0].tape("memory").pos.tolist() == [3, 7, 11, 15, 19, 23, 27, 31]
+
+
+def test_half_precision_stays_near() -> None:
+    """Logits of these models span some 10; bfloat16 keeps 8 bits."""
+    whole, half = tiny(), make("llama").to(torch.bfloat16)
+    found = []
+    for model in (whole, half):
+        with attach(model, Beacon(told_apart(BeaconWeights.untrained(model, stride=STRIDE)))) as session:
+            found.append(session.prefill(text(2 * STRIDE + 3)))
+    assert float((found[0] - found[1]).abs().max()) < 0.3
 
 
 def test_a_higher_ratio_reads_the_first_of_the_beacons() -> None:

@@ -1,6 +1,6 @@
 """Training beacons: what is said after a window must be foretold from its beacons, its tokens being hidden.
 
-The loss is that of the next token (MemoRAG, arXiv 2409.05591, section 3.1), of the tokens after the first window, since
+The loss is that of the next token (MemoRAG, arXiv 2409.05591), of the tokens after the first window, since
 nothing before them depends on beacons. For every step a ratio is drawn from those the weights are for, so that one set
 of weights serves them all. Gradients go through all windows of a text to the weights, and to nothing else: the model is
 frozen, and as it was afterwards.
