@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
+import torch
+from models import tiny
+
+from mnemic.attention.beacon_weights import BeaconWeights
 from mnemic.attention.compose import Compose
+from mnemic.attention.policies.beacon import Beacon
+from mnemic.attention.policies.beacon_standin import BeaconStandIn
 from mnemic.attention.policies.block_retrieval import BlockRetrieval
 from mnemic.attention.policies.channel_prune import ChannelPrune
 from mnemic.attention.policies.event_retrieval import EventRetrieval
@@ -13,6 +19,17 @@ from mnemic.attention.policies.resonance import Resonance
 from mnemic.attention.policies.reweave import Reweave
 from mnemic.attention.policies.surprisal_eviction import SurprisalEviction
 from mnemic.attention.policy import FullAttention, Policy
+
+
+def beacons(stride: int = 16, ratios: tuple[int, ...] = (4,), rank: int | None = None) -> BeaconWeights:
+    """Beacons for the tiny model, as different from anything it has as trained ones would be."""
+    made = BeaconWeights.untrained(tiny(), stride=stride, ratios=ratios, rank=rank)
+    generator = torch.Generator().manual_seed(1)
+    with torch.no_grad():
+        for parameter in made.parameters():
+            parameter.add_(torch.randn(parameter.shape, generator=generator), alpha=0.1)
+    return made
+
 
 INFINITE: dict[str, Policy] = {
     "full": FullAttention(),
@@ -26,6 +43,8 @@ INFINITE: dict[str, Policy] = {
     "resonance": Compose(FullAttention(), Resonance(strength=0.0)),
     "infllm": BlockRetrieval(window=150, sinks=4, block=8, blocks=99),
     "emllm": EventRetrieval(window=150, sinks=4, block=16, shortest=3, memory=999),
+    "beacon-standin": BeaconStandIn(stride=16, ratio=1),
+    "beacon-standin-open": BeaconStandIn(stride=200),
 }
 SMALL: dict[str, Policy] = {
     "full": FullAttention(),
@@ -48,11 +67,23 @@ SMALL: dict[str, Policy] = {
     "infllm-disk": BlockRetrieval(window=24, sinks=4, block=8, blocks=3, piece=16, tier="disk", cached=4),
     "emllm": EventRetrieval(window=24, sinks=4, block=12, shortest=3, memory=40, piece=16, refine_from=1),
     "emllm-plain": EventRetrieval(window=24, block=12, shortest=3, memory=30, refine="none", contiguity=0.0),
+    "beacon": Beacon(beacons()),
+    "beacon-low-rank": Beacon(beacons(stride=12, ratios=(2, 6), rank=3), ratio=6),
+    "beacon-standin": BeaconStandIn(stride=16, ratio=4),
+    "beacon-standin-even": BeaconStandIn(stride=12, ratio=3, rule="even"),
+    "beacon-standin-nothing": BeaconStandIn(stride=16, rule="nothing"),
+    "beacon-standin-resonance": Compose(BeaconStandIn(stride=16, ratio=4), Resonance(strength=0.5)),
 }
 UNBOUNDED = {
     *("full", "lambda-middle", "hip", "think", "think-both", "think-pairs", "resonance"),
     *("infllm", "infllm-resonance", "emllm", "emllm-plain"),  # their blocks are in memory; on disk they have a bound
+    *("beacon", "beacon-low-rank"),  # grow by a few tokens for each window: tests/attention/test_beacon.py
+    *("beacon-standin", "beacon-standin-even", "beacon-standin-resonance"),
 }
 """Those of ``SMALL`` that keep everything, so that no budget can be exceeded."""
-CHUNK_FREE = {"full", "lambda", "streaming", "think", "think-both", "think-pairs"}
+CHUNK_FREE = {
+    *("full", "lambda", "streaming", "think", "think-both", "think-pairs"),
+    *("beacon", "beacon-low-rank"),  # windows are counted from the text's beginning
+    *("beacon-standin", "beacon-standin-even", "beacon-standin-nothing"),
+}
 """Those whose result does not depend on how a prompt is cut."""

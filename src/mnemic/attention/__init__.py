@@ -16,8 +16,11 @@ from typing import TYPE_CHECKING, Any
 from mnemic.errors import MissingExtraError
 
 if TYPE_CHECKING:
+    from mnemic.attention.beacon_weights import BeaconWeights
     from mnemic.attention.blob import KVBlob, inject
     from mnemic.attention.compose import Compose, Modifier
+    from mnemic.attention.policies.beacon import Beacon
+    from mnemic.attention.policies.beacon_standin import BeaconStandIn
     from mnemic.attention.policies.block_retrieval import BlockRetrieval
     from mnemic.attention.policies.channel_prune import ChannelPrune
     from mnemic.attention.policies.event_retrieval import EventRetrieval
@@ -28,6 +31,7 @@ if TYPE_CHECKING:
     from mnemic.attention.policies.reweave import Reweave
     from mnemic.attention.policies.surprisal_eviction import SurprisalEviction
     from mnemic.attention.policy import FullAttention, Policy
+    from mnemic.attention.remembering import Remembering, clues
     from mnemic.attention.sample import Sampling
     from mnemic.attention.session import Session, attach
     from mnemic.attention.speculate import SpeculativeDecoder, Transfer
@@ -52,10 +56,18 @@ _HOMES = {
     "LambdaWindow": "mnemic.attention.policies.lambda_window",
     "SurprisalEviction": "mnemic.attention.policies.surprisal_eviction",
     "BlockRetrieval": "mnemic.attention.policies.block_retrieval",
+    "Beacon": "mnemic.attention.policies.beacon",
+    "BeaconStandIn": "mnemic.attention.policies.beacon_standin",
+    "BeaconWeights": "mnemic.attention.beacon_weights",
+    "Remembering": "mnemic.attention.remembering",
+    "clues": "mnemic.attention.remembering",
     "EventRetrieval": "mnemic.attention.policies.event_retrieval",
 }
 
 __all__ = [
+    "Beacon",
+    "BeaconStandIn",
+    "BeaconWeights",
     "BlockRetrieval",
     "ChannelPrune",
     "Compose",
@@ -67,6 +79,7 @@ __all__ = [
     "LambdaWindow",
     "Modifier",
     "Policy",
+    "Remembering",
     "Resonance",
     "Reweave",
     "Sampling",
@@ -75,6 +88,7 @@ __all__ = [
     "SurprisalEviction",
     "Transfer",
     "attach",
+    "clues",
     "inject",
 ]
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from hashlib import blake2b
 from typing import Any
 
 import torch
@@ -19,7 +20,7 @@ _STATIC_ROPES = ("default", "linear", "llama3", "yarn")
 @dataclass(frozen=True)
 class Anatomy:
     """Sizes of a model: ``heads`` H query heads over ``kv_heads`` Hk, ``head_dim`` D; ``window`` is the length it was
-    trained for, in tokens. ``blocks`` are its layers."""
+    trained for, in tokens. ``blocks`` are its layers, ``model`` is the whole of it."""
 
     family: str
     layers: int
@@ -30,6 +31,7 @@ class Anatomy:
     window: int
     rope: Rope
     blocks: Sequence[torch.nn.Module]
+    model: Any
 
 
 def anatomy(model: Any) -> Anatomy:
@@ -68,4 +70,18 @@ def anatomy(model: Any) -> Anatomy:
         window=int(config.max_position_embeddings),
         rope=Rope(body.rotary_emb.inv_freq),
         blocks=list(body.layers),
+        model=model,
     )
+
+
+def fingerprint(model: Any) -> str:
+    """Tells models apart whose keys would not fit each other: shape, type, rotation and some of the weights."""
+    hashed = blake2b(digest_size=16)
+    for name in ("model_type", "num_hidden_layers", "hidden_size", "num_attention_heads", "vocab_size"):
+        hashed.update(f"{name}={getattr(model.config, name, None)};".encode())
+    hashed.update(str(model.dtype).encode())
+    hashed.update(Rope(model.get_decoder().rotary_emb.inv_freq).inv_freq.cpu().numpy().tobytes())
+    for parameter in model.parameters():
+        flat = parameter.detach().flatten()
+        hashed.update(flat[:: max(1, flat.numel() // 64)][:64].float().cpu().numpy().tobytes())
+    return hashed.hexdigest()

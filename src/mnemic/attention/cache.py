@@ -112,6 +112,15 @@ class Tape:
         return tape
 
 
+class Grown(Tape):
+    """A tape that gradients pass through: what it holds is never written over, but made anew when it grows."""
+
+    def append(self, k: Tensor, v: Tensor, pos: Tensor) -> None:
+        if len(self):
+            k, v, pos = torch.cat((self.k, k), 1), torch.cat((self.v, v), 1), torch.cat((self.pos, pos))
+        self._buffer, self._start, self._end = _Buffer(k, v, pos, len(pos)), 0, len(pos)
+
+
 @dataclass
 class Layer:
     """What one layer of one sequence holds. ``tapes`` are named groups of tokens (``local``, ``sink``, ...);

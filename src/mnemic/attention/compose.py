@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from dataclasses import asdict, is_dataclass
 from typing import Any, ClassVar
 
@@ -117,6 +118,15 @@ class Compose(Policy):
 
     def chunk_limit(self) -> int | None:
         return self.base.chunk_limit()
+
+    def room(self, row: Row) -> int | None:
+        return self.base.room(row)
+
+    def own(self, row: Row) -> Tensor | None:
+        return self.base.own(row)
+
+    def reading(self, anatomy: Anatomy) -> AbstractContextManager[None]:
+        return self.base.reading(anatomy)
 
     def begin_prefill(self, row: Row) -> None:
         self.base.begin_prefill(row)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict, is_dataclass
 from typing import Any, ClassVar
 
@@ -51,6 +52,21 @@ class Policy(ABC):
     def begin_prefill(self, row: Row) -> None:
         """A text is about to be read: a new turn, if there were some before."""
         return
+
+    def room(self, row: Row) -> int | None:
+        """How many tokens, at least 1, the model may read next in one call; None: any number. A forward that brings
+        more is read in several calls."""
+        return None
+
+    def own(self, row: Row) -> Tensor | None:
+        """Tokens of the policy's own [m, d], embedded, that the model reads after those it has just read: they pass
+        through ``segments`` and ``after_attention`` like others, and belong to no text. All rows that have some have
+        the same number."""
+        return None
+
+    def reading(self, anatomy: Anatomy) -> AbstractContextManager[None]:
+        """What holds while the policy's own tokens are read."""
+        return nullcontext()
 
     def before_forward(self, row: Row, new: int) -> None:
         """Before ``new`` tokens go through the model: make room, decay."""

@@ -20,6 +20,8 @@ POLICIES = {
     "hip": "HierarchicalTopK",
     "think": "ChannelPrune",
     "longmem": "GatedBank",
+    "beacon": "Beacon",
+    "beacon-standin": "BeaconStandIn",
     "resonance": "Resonance",
     "reweave": "Reweave",
 }

@@ -12,7 +12,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
-from hashlib import blake2b
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -22,7 +21,7 @@ from torch import Tensor
 from transformers import AttentionInterface, AttentionMaskInterface
 
 from mnemic.attention import tree
-from mnemic.attention.anatomy import Anatomy, anatomy
+from mnemic.attention.anatomy import Anatomy, anatomy, fingerprint
 from mnemic.attention.cache import Row
 from mnemic.attention.compose import Modifier, composed
 from mnemic.attention.policy import Hook, Policy
@@ -135,12 +134,16 @@ def _hooked(layer: torch.nn.Module, change: Hook) -> Any:
 
 
 class Session:
-    """What the model has read under a policy: one :class:`Row` for each text of the batch. Made by :func:`attach`."""
+    """What the model has read under a policy: one :class:`Row` for each text of the batch. Made by :func:`attach`.
+
+    ``learning`` keeps what gradients need (:mod:`mnemic.attention.beacon_training`).
+    """
 
     def __init__(self, model: Any, found: Anatomy, policy: Policy, backend: str) -> None:
         self.model, self.anatomy, self.policy, self.backend = model, found, policy, backend
         self.rows: list[Row] = []
         self._past: list[list[Row]] = []
+        self.learning = False
         self._open = True
 
     def __enter__(self) -> Self:
@@ -217,13 +220,26 @@ class Session:
         if not width:
             return [self._none() for _ in texts]
         self._remember()
+        left: list[list[int]] = [list(text) for text in texts]
+        parts: list[list[Tensor]] = [[] for _ in texts]
+        while any(left):
+            pieces = [text[: self.policy.room(row)] for text, row in zip(left, self.rows, strict=True)]
+            left = [text[len(piece) :] for text, piece in zip(left, pieces, strict=True)]
+            for found, logits in zip(parts, self._step(pieces, every), strict=True):
+                found += [logits] if len(logits) else []
+            self._inserted()
+        return [torch.cat(found if every else found[-1:]) if found else self._none() for found in parts]
+
+    def _step(self, texts: Sequence[Sequence[int]], every: bool) -> list[Tensor]:
+        """One call of the model: the next tokens of each row, as many as its policy has room for."""
         device = self.model.device
-        padded = torch.tensor([[0] * (width - len(t)) + list(t) for t in texts], device=device)
+        counts = [len(text) for text in texts]
+        padded = torch.tensor([[0] * (max(counts) - len(t)) + list(t) for t in texts], device=device)
         for row, count in zip(self.rows, counts, strict=True):
             if count:
                 self.policy.before_forward(row, count)
         whole = every or "logits" in self.policy.needs
-        with torch.inference_mode():
+        with torch.inference_mode(not self.learning):
             found = self.model(
                 input_ids=padded,
                 position_ids=torch.zeros_like(padded),
@@ -242,6 +258,21 @@ class Session:
             row.last = logits[-1]
             out.append(logits if every else logits[-1:])
         return out
+
+    def _inserted(self) -> None:
+        """Read the tokens that the policy itself puts after those of a row."""
+        given = [(row, own) for row in self.rows if (own := self.policy.own(row)) is not None]
+        if not given:
+            return
+        embedded = torch.stack([own for _, own in given])
+        counts = [len(own) for _, own in given]
+        with torch.inference_mode(not self.learning), self.policy.reading(self.anatomy):
+            self.model.get_decoder()(
+                inputs_embeds=embedded,
+                position_ids=torch.zeros(embedded.shape[:2], dtype=torch.long, device=embedded.device),
+                use_cache=False,
+                memory=Forward([row for row, _ in given], counts, self.policy, self.backend),
+            )
 
     def _none(self) -> Tensor:
         return torch.zeros(0, self.model.config.vocab_size)
@@ -349,16 +380,8 @@ class Session:
 
     @property
     def fingerprint(self) -> str:
-        """Tells models apart whose keys would not fit each other: shape, type, rotation and some of the weights."""
-        hashed = blake2b(digest_size=16)
-        for name in ("model_type", "num_hidden_layers", "hidden_size", "num_attention_heads", "vocab_size"):
-            hashed.update(f"{name}={getattr(self.model.config, name, None)};".encode())
-        hashed.update(str(self.model.dtype).encode())
-        hashed.update(self.anatomy.rope.inv_freq.cpu().numpy().tobytes())
-        for parameter in self.model.parameters():
-            flat = parameter.detach().flatten()
-            hashed.update(flat[:: max(1, flat.numel() // 64)][:64].float().cpu().numpy().tobytes())
-        return hashed.hexdigest()
+        """:func:`mnemic.attention.anatomy.fingerprint` of the model."""
+        return fingerprint(self.model)
 
     # -- what it costs ---------------------------------------------------------------------------------------
 

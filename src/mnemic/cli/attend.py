@@ -22,7 +22,8 @@ def attend(
     policy: Annotated[
         str,
         typer.Option(
-            "--policy", help="full, lambda, streaming, surprisal, infllm, emllm, hip, think, longmem, or A+B."
+            "--policy",
+            help="full, lambda, streaming, surprisal, infllm, emllm, hip, think, longmem, beacon, beacon-standin, A+B.",
         ),
     ] = "infllm",
     setting: Annotated[

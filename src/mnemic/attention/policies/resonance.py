@@ -45,6 +45,7 @@ class Resonance(Modifier):
     name = "resonance"
     paper = "an interpretation of Synaptic Resonance (Applegarth et al. 2025), which gives no equations"
     needs = frozenset({"mass"})
+    resists = frozenset({"beacon"})  # whose tokens stand nowhere in the text
 
     def __post_init__(self) -> None:
         if min(self.strength, self.pathway, self.rate, self.top, self.bound) < 0 or not 0 <= self.decay <= 1:

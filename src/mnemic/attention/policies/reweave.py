@@ -52,6 +52,7 @@ class Reweave(Modifier):
     name = "reweave"
     paper = "an interpretation of Contextual Memory Reweaving, arXiv 2502.02046, which gives no equations"
     needs = frozenset({"mass", "logits"})
+    resists = frozenset({"beacon"})  # whose tokens stand nowhere in the text
 
     def __post_init__(self) -> None:
         if min(self.apart, self.states) < 1 or min(self.strength, self.reach, self.warmth, self.softness) < 0:
