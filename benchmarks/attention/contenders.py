@@ -15,7 +15,8 @@ from mnemic.attention.registry import make
 
 
 def contenders(budget: int) -> dict[str, Policy]:
-    """Name -> policy. ``full``, ``hip`` and ``think`` keep every token; the tables say what is resident."""
+    """Name -> policy. ``full``, ``hip`` and ``think`` keep every token, ``beacon-standin`` one of sixteen; the
+    tables say what is resident."""
     half, whole = str(budget // 2), str(budget)
     block = {"window": half, "sinks": "16", "block": "32", "blocks": str(budget // 64 - 1), "piece": "256"}
     near = {"window": str(budget - 10), "sinks": "10"}
@@ -30,6 +31,7 @@ def contenders(budget: int) -> dict[str, Policy]:
         "hip": make("hip", {"keys": half, "window": str(budget // 2 - 16)}),
         "think": make("think", {"ratio": "0.4"}),
         "longmem": make("longmem", {"window": str(budget - 64 - 4), "sinks": "4"}),
+        "beacon-standin": make("beacon-standin", {"stride": half, "ratio": "16"}),
         "lambda+resonance": make("lambda+resonance", near),
         "lambda+reweave": make("lambda+reweave", near),
     }

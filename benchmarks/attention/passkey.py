@@ -21,8 +21,9 @@ FILLER = (
     "Bread is baked before dawn and sold by noon. The bakery smells of it the whole day. ",
 )
 DEPTHS = (0.1, 0.5, 0.9)
-LOAD = {1024: (4, 15), 2048: (2, 30), 4096: (2, 30), 8192: (1, 18), 16384: (1, 18), 32768: (1, 18)}
-"""Length -> haystacks, and keys in each: 20 keys for each depth to 4k, 6 beyond."""
+LOAD = {1024: (7, 9), 2048: (7, 9), 4096: (7, 9), 8192: (2, 9), 16384: (2, 9), 32768: (2, 9)}
+"""Length -> haystacks, and keys in each: 21 keys for each depth to 4k, 6 beyond. (More keys in one haystack are cheaper,
+but this model confuses them: full attention finds half of 15 and five of 6.)"""
 
 
 def haystack(tokenizer: Any, length: int, keys: int, seed: int) -> tuple[list[int], list[tuple[str, float, str]]]:

@@ -80,9 +80,14 @@ class BlockRetrieval(Policy):
             if len(tape):
                 near = causal(pos, tape.pos, self.window)
                 found.append(Segment(tape.k, tape.v, pos, tape.pos, near, at=tape.pos, tag=tag))
-                far = (pos[:, None] - tape.pos[None] >= self.window)[None, None]
-                if bool(far.any()):
-                    found.append(Segment(tape.k, tape.v, self.window, 0, far, at=tape.pos, tag="remainder"))
+                # Only what is out of the window of the last query can be out of the window of any.
+                count = int((tape.pos <= pos[-1] - self.window).sum())
+                if count:
+                    at = tape.pos[:count]
+                    far = (pos[:, None] - at[None] >= self.window)[None, None]
+                    found.append(
+                        Segment(tape.k[:, :count], tape.v[:, :count], self.window, 0, far, at=at, tag="remainder")
+                    )
         chosen = self.choose(layer, row.anatomy.rope.apply(q, self.window).mean(dim=1))
         if chosen:
             held = self.held(layer)
