@@ -90,6 +90,10 @@ def _section(result: Result) -> str:
     if kinds:
         rows = [[s["label"], *(_cell(s, names[0], kind) for kind in kinds)] for s in systems]
         parts += [f"{names[0]} by type of question:", table(["system", *kinds], rows)]
+    if conditions := suite.get("conditions", ()):
+        for name in names:
+            rows = [[s["label"], *(_cell(s, name, condition) for condition in conditions)] for s in systems]
+            parts += [f"{name} by condition:", table(["system", *conditions], rows)]
     compared = [(s["label"], difference(s, systems[0])) for s in systems[1:]]
     told = [f"{label} {_signed(d)}" for label, d in compared if d]
     if told:
@@ -130,7 +134,8 @@ def _cell(system: Mapping[str, Any], metric: str, group: str | None = None) -> s
 
 
 def _latency(system: Mapping[str, Any]) -> str:
-    return f"{system['latency_ms']['p50']:.1f} / {system['latency_ms']['p95']:.1f}"
+    p50, p95 = (system["latency_ms"][name] for name in ("p50", "p95"))
+    return "-" if p50 is None else f"{p50:.1f} / {p95:.1f}"
 
 
 def _signed(gap: tuple[float, float, float]) -> str:
