@@ -114,7 +114,8 @@ def test_the_originals_files_are_read_and_what_is_unusable_counted(tmp_path: Pat
     files(tmp_path, "paraphrase", ["one", "two", "one", "four"], ["1", "two", "uno", "4"])
     found = original("paraphrase", tmp_path)
     assert found.pairs == [Pair("one", "1"), Pair("four", "4")]
-    assert found.notes is not None and sum(found.notes.values()) == 2
+    assert found.notes is not None
+    assert sum(found.notes.values()) == 2
     assert original("paraphrase", tmp_path, 1).pairs == [Pair("one", "1")]
     with pytest.raises(InputError, match="expt1"):
         original("natural", tmp_path)
@@ -186,7 +187,8 @@ def test_intervals_are_over_pairs_and_base_conditions_apart():
     assert scores["all"].n == 20
     assert scores["all"].clustered is not None
     low, high = scores["all"].clustered
-    assert low < scores["all"].interval[0] + 1e-9 and high > scores["all"].interval[1] - 1e-9
+    assert low < scores["all"].interval[0] + 1e-9
+    assert high > scores["all"].interval[1] - 1e-9
     assert scores["natural"].clustered is None
     assert scores["words/x2 +5"].value == 1
     assert set(scores) == {g + c for g in ("all", "natural", "words") for c in ("", "/x1", "/x2 +5")}
@@ -276,7 +278,8 @@ def test_a_result_of_a_model_reports_itself_and_keeps_no_text(tmp_path: Path):
     assert result["parrot"].score("recognition", "all/x0").n == 16
     told = markdown([json.loads(out.read_text())])
     assert "| parrot | 50.0 [50.0, 50.0] | 100.0 [100.0, 100.0] | 100.0 [100.0, 100.0] |" in told
-    assert "| parrot |" in told and "| - |" in told  # no latency of recalls
+    assert "| parrot |" in told
+    assert "| - |" in told
     rows = json.loads(out.read_text())["systems"][0]["trials"]
     assert [row["condition"] for row in rows[:3]] == ["x0", "x1", "x1 +2"]
     assert rows[1]["recall exact"] == [1.0] * 4
