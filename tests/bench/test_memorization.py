@@ -240,6 +240,13 @@ def test_permutation_by_hand_and_by_enumeration():
     assert metrics.permutation([], [1.0]) != metrics.permutation([], [1.0])  # NaN
 
 
+def test_flips_by_hand():
+    assert metrics.flips([1, 1, 1, 1], [0, 0, 0, 0], rounds=8000) == pytest.approx(2 / 16, abs=0.02)
+    assert metrics.flips([1, 0], [0, 1], rounds=50) == metrics.flips([1, 1], [1, 1], rounds=50) == 1
+    assert metrics.flips([1] * 40, [0] * 40, ["a", "b"] * 20, rounds=8000) == pytest.approx(1 / 2, abs=0.02)
+    assert metrics.flips([], []) != metrics.flips([], [])  # NaN
+
+
 def test_permutation_is_calibrated_where_nothing_differs():
     rng = random.Random(0)
     found = []

@@ -292,6 +292,7 @@ def _place_of(text: Text, plan: Plan) -> str:
 
 # -- counting --------------------------------------------------------------------------------------------------------
 
+ROUNDS = 2000
 _POOLED = (ANSWERED, DECLINED, UNPARSABLE, "exact", "near", "last value near", "direction", "rose")
 """What can be averaged over series: errors have other units in each."""
 
@@ -317,7 +318,7 @@ def _scored(
 
 
 def _gaps(replies: Sequence[Reply], plan: Plan) -> list[Gap]:
-    """What the audit compares: before against after and against the control, and told against not told."""
+    """What the audit compares: before against after and against the control, and told against not told (paired)."""
     pairs = [(BEFORE, AFTER), (BEFORE, BEYOND), (BETWEEN, f"{BETWEEN}, {TOLD}")]
     found = []
     for series in (EVERY, *dict.fromkeys(reply.series for reply in replies)):
@@ -328,20 +329,32 @@ def _gaps(replies: Sequence[Reply], plan: Plan) -> list[Gap]:
                     for group in (first, second)
                 ]
                 if min(map(len, sides)) >= 2:
-                    found.append(_gap(metric, series, first, second, sides[0], sides[1], plan.seed))
+                    compare = _paired if second.startswith(first) else _apart
+                    value, low, high, p = compare(metric, sides[0], sides[1], plan.seed)
+                    if not math.isnan(value):
+                        found.append(Gap(metric, series, first, second, value, (low, high), p))
     return found
 
 
-def _gap(
-    metric: str, series: str, first: str, second: str, ours: Sequence[Reply], theirs: Sequence[Reply], seed: int
-) -> Gap:
-    """Years change sides whole in the permutation: figures of one year are not independent of each other."""
+_Test = tuple[float, float, float, float]
+"""A difference, its interval's ends, and p."""
+
+
+def _apart(metric: str, ours: Sequence[Reply], theirs: Sequence[Reply], seed: int) -> _Test:
+    """Years change sides whole: figures of one year are not independent of each other."""
     a, b = ([reply.values[metric] for reply in side] for side in (ours, theirs))
-    value, low, high = metrics.unpaired(a, b, seed=seed)
     clusters = ([reply.cluster for reply in ours], [reply.cluster for reply in theirs])
-    return Gap(
-        metric, series, first, second, value, (low, high), metrics.permutation(a, b, clusters, seed=seed, rounds=2000)
-    )
+    return *metrics.unpaired(a, b, seed=seed), metrics.permutation(a, b, clusters, seed=seed, rounds=ROUNDS)
+
+
+def _paired(metric: str, ours: Sequence[Reply], theirs: Sequence[Reply], seed: int) -> _Test:
+    """The figures that both sides have a value for; years change sign whole."""
+    other = {(reply.series, reply.day): reply.values[metric] for reply in theirs}
+    both = [reply for reply in ours if (reply.series, reply.day) in other]
+    a, b = [reply.values[metric] for reply in both], [other[reply.series, reply.day] for reply in both]
+    clusters = [reply.cluster for reply in both]
+    gap = metrics.paired(a, b, clusters, seed=seed)
+    return *gap, metrics.flips(a, b, clusters, seed=seed, rounds=ROUNDS)
 
 
 # -- telling ---------------------------------------------------------------------------------------------------------
@@ -379,7 +392,9 @@ def _markdown(made: Audit) -> str:
             for g in made.gaps
         ]  # fmt: skip
         parts += ["## Differences", table(["measure", "series", "groups", "difference", "p"], rows)]
-        parts += ["p: permutation of whole years between the groups; few years leave it little power."]
+        parts += [
+            "p: whole years change groups (for the same questions: signs) by lot; few years leave it little power."
+        ]
     if made.guesses:
         places = list(dict.fromkeys(guess.place for guess in made.guesses))
         heads = ["place", "n", "right", DECLINED, UNPARSABLE]
