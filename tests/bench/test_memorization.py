@@ -31,7 +31,7 @@ from mnemic.bench.memorization import (
 from mnemic.bench.series import Figure, Series, beyond, figures, invented
 from mnemic.cli.bench import app
 from mnemic.errors import InputError
-from mnemic.text.language.base import Completion, Message
+from mnemic.text.language.base import Completion, Language, Message
 
 CUTOFF, TODAY, BOUNDARY = date(2014, 12, 31), date(2020, 6, 1), date(2009, 12, 31)
 SERIES = invented(240)
@@ -342,7 +342,14 @@ def test_the_result_and_the_report(tmp_path: Path):
     )
     kept = json.loads(out.read_text())
     assert kept["mnemic_memorization"] == 1
-    assert kept["plan"] == {"cutoff": "2014-12-31", "today": "2020-06-01", "boundary": "2009-12-31", "n": 24, "seed": 0}
+    assert kept["plan"] == {
+        "cutoff": "2014-12-31",
+        "today": "2020-06-01",
+        "boundary": "2009-12-31",
+        "n": 24,
+        "seed": 0,
+        "tokens": 512,
+    }
     assert len(kept["replies"]) == len(made.replies) == 24 * 7
     assert steps[-1] == (24 * 7 + 3 + 24,) * 2
     assert "ferries" not in out.read_text()
@@ -374,3 +381,13 @@ def test_the_audit_from_the_command_line(tmp_path: Path, monkeypatch: pytest.Mon
         runner.invoke(app, asked, catch_exceptions=False)
     with pytest.raises(InputError, match="2023-10-31"):
         runner.invoke(app, ["memorization", "--cutoff", "soon"], catch_exceptions=False)
+
+
+@pytest.mark.slow
+def test_a_real_model_is_asked_and_every_reply_is_counted_once(real_language: Language):
+    """It knows nothing of an invented series; what it replies is for the strict reader to sort."""
+    made = audit(real_language, Plan(CUTOFF, TODAY, n=2, tokens=24), [SERIES])
+    assert len(made.replies) == 6
+    for group in ("before", "after", "beyond"):
+        assert sum(value(made, outcome, group) for outcome in (ANSWERED, DECLINED, UNPARSABLE)) == 1
+        assert value(made, "exact", group) == 0

@@ -62,13 +62,15 @@ _ENTITY = (
 @dataclass(frozen=True, slots=True)
 class Plan:
     """What is asked. ``cutoff`` is the last day the model is said to know; ``boundary`` an earlier day it is told to
-    know nothing after (None leaves that probe out); ``today`` is when it is asked; ``n`` figures a series and place."""
+    know nothing after (None leaves that probe out); ``today`` is when it is asked; ``n`` figures a series and place;
+    ``tokens`` is the room for a reply, thoughts included."""
 
     cutoff: date
     today: date
     boundary: date | None = None
     n: int = 30
     seed: int = 0
+    tokens: int = 512
 
     def __post_init__(self) -> None:
         if self.cutoff > self.today:
@@ -184,7 +186,7 @@ def audit(
         progress(len(replies), total)
     guesses: list[Guess] = []
     for place, text in masked:
-        guesses.append(_guessed(language, text, place))
+        guesses.append(_guessed(language, text, place, plan))
         progress(len(replies) + len(guesses), total)
     scores = _scored(replies, guesses, texts, plan.seed)
     conditions = {"versions": machine.versions(), "machine": machine.describe()}
@@ -220,18 +222,19 @@ def question(figure: Figure) -> str:
 
 def _asked(language: Language, figure: Figure, place: str, mode: str, plan: Plan) -> Reply:
     system = _FIGURE + (_BOUNDARY.format(boundary=plan.boundary) if mode == TOLD else "")
-    outcome, value = parsed(_said(language, system, question(figure), VALUE_SCHEMA), "value", _number)
+    outcome, value = parsed(_said(language, system, question(figure), VALUE_SCHEMA, plan), "value", _number)
     return Reply(figure.series.name, place, mode, figure.day, outcome, measured(figure, outcome, value))
 
 
-def _guessed(language: Language, text: Text, place: str) -> Guess:
-    said = _said(language, _ENTITY, f"<text>\n{mask(text)}\n</text>", ENTITY_SCHEMA)
+def _guessed(language: Language, text: Text, place: str, plan: Plan) -> Guess:
+    said = _said(language, _ENTITY, f"<text>\n{mask(text)}\n</text>", ENTITY_SCHEMA, plan)
     outcome, name = parsed(said, "entity", _name)
     return Guess(place, outcome, name is not None and fits(name, text))
 
 
-def _said(language: Language, system: str, user: str, schema: Mapping[str, Any]) -> str:
-    return language.complete([Message("system", system), Message("user", user)], schema=schema).text
+def _said(language: Language, system: str, user: str, schema: Mapping[str, Any], plan: Plan) -> str:
+    messages = [Message("system", system), Message("user", user)]
+    return language.complete(messages, schema=schema, max_tokens=plan.tokens).text
 
 
 def parsed(reply: str, key: str, read: Callable[[Any], Any]) -> tuple[str, Any]:

@@ -7,6 +7,7 @@ Everything is computed from the files, never from the data, so a report can be m
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from html import escape
 from pathlib import Path
@@ -94,6 +95,13 @@ def _section(result: Result) -> str:
         for name in names:
             rows = [[s["label"], *(_cell(s, name, condition) for condition in conditions)] for s in systems]
             parts += [f"{name} by condition:", table(["system", *conditions], rows)]
+        short = [condition.partition("/")[2] for condition in conditions]
+        rows = [
+            [s["label"], kind, *(_cell(s, names[0], f"{kind}/{condition}") for condition in short)]
+            for s in systems
+            for kind in kinds
+        ]
+        parts += [f"{names[0]} by type of question and condition:", table(["system", "type", *short], rows)]
     compared = [(s["label"], difference(s, systems[0])) for s in systems[1:]]
     told = [f"{label} {_signed(d)}" for label, d in compared if d]
     if told:
@@ -135,7 +143,7 @@ def _cell(system: Mapping[str, Any], metric: str, group: str | None = None) -> s
 
 def _latency(system: Mapping[str, Any]) -> str:
     p50, p95 = (system["latency_ms"][name] for name in ("p50", "p95"))
-    return "-" if p50 is None else f"{p50:.1f} / {p95:.1f}"
+    return "-" if p50 is None or math.isnan(p50) else f"{p50:.1f} / {p95:.1f}"
 
 
 def _signed(gap: tuple[float, float, float]) -> str:

@@ -135,8 +135,9 @@ class Score:
 
 class Suite(Protocol):
     """One benchmark. ``name`` may carry a variant after a colon; ``licence`` is a note for the user of the data;
-    ``headline`` are the metrics that a report shows, the most telling one first; ``conditions`` the groups that it
-    shows them for in tables of their own, where a suite asks the same under several conditions."""
+    ``headline`` are the metrics that a report shows, the most telling one first; ``conditions`` the groups
+    (``all/NAME``, and ``TYPE/NAME`` for each type of question) that it shows in tables of their own, where a suite asks
+    the same under several conditions."""
 
     name: str
     about: str

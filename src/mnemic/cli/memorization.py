@@ -36,10 +36,13 @@ def memorization(
     ] = None,
     n: Annotated[int, typer.Option("-n", help="Figures to ask for, of each series and place.", min=2)] = 30,
     seed: Annotated[int, typer.Option("--seed", help="What is drawn at random is drawn from this.")] = 0,
+    tokens: Annotated[int, typer.Option("--tokens", help="Room for a reply, thoughts included.", min=8)] = 512,
     out: Annotated[Path | None, typer.Option("--json", help="Write the result here.")] = None,
 ) -> None:
     """Audit a model's memory: dated figures before and after its cutoff, instructed boundaries, masked entities."""
-    plan = Plan(_day(cutoff), _day(today) if today else date.today(), _day(boundary) if boundary else None, n, seed)
+    plan = Plan(
+        _day(cutoff), _day(today) if today else date.today(), _day(boundary) if boundary else None, n, seed, tokens
+    )
     language = o.language(model, base_url)
     if language is None:
         raise InputError("the audit needs a model to ask: name it with --model (and --base-url)")
