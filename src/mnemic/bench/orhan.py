@@ -46,7 +46,7 @@ class Condition:
 
 @dataclass(frozen=True, slots=True)
 class Trial:
-    """One pair under one condition. ``cluster`` names what is not independent: the pair, or the model's seed."""
+    """One pair under one condition. ``cluster`` names what is not independent: the pairs that one scene made."""
 
     kind: str
     condition: Condition
@@ -160,10 +160,11 @@ def examine(
     protocol: Examination,
     *,
     distractors: Sequence[str],
-    cluster: str | None = None,
+    cluster: str = "",
     progress: Callable[[str], None] = lambda told: None,
 ) -> list[Trial]:
-    """A copy of ``learner`` under every condition in turn. ``distractors`` must be as many as the last condition needs.
+    """A copy of ``learner`` under every condition in turn. ``distractors`` must be as many as the last condition needs;
+    ``cluster`` stands before the pairs' numbers where several sets of pairs come together.
 
     Interpretation: the optimiser goes on between exposures and distractors, at one rate; the original starts a new run.
     """
@@ -182,7 +183,7 @@ def examine(
             student.study(distractors[distracted : condition.distractors])
             distracted = condition.distractors
         for n, values in enumerate(_probed(student, stimuli)):
-            trials.append(Trial(stimuli.kind, condition, cluster or f"pair {n}", values))
+            trials.append(Trial(stimuli.kind, condition, f"{cluster}pair {n}", values))
         progress(f"{learner.name}: {stimuli.kind} {condition}")
     return trials
 
@@ -212,8 +213,8 @@ def run(
 ) -> Result:
     """The protocol for ``make(seed)`` of every seed, on the original's files under ``data`` or on generated pairs.
 
-    Distractors are generated sentences in either case (the original's are newspaper articles). With several seeds the
-    intervals by cluster are over seeds.
+    Distractors are generated sentences in either case (the original's are newspaper articles). Intervals are over
+    pairs, those of all seeds together: a few seeds are too few to resample.
     """
     protocol = examination or Examination()
     before = machine.load()
@@ -231,7 +232,7 @@ def run(
             if stimuli.files:
                 files[f"{FOLDER}/{stimuli.files.name}"] = machine.digest(stimuli.files)
             notes |= stimuli.notes or {}
-            cluster = f"seed {seed}" if len(seeds) > 1 else None
+            cluster = f"seed {seed} " if data is None else ""  # the original's pairs are the same for every seed
             found = examine(learner, stimuli, protocol, distractors=distractors, cluster=cluster, progress=progress)
             trials += found
             rows += _rows(found, seed)
