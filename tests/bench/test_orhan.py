@@ -14,7 +14,7 @@ from typer.testing import CliRunner
 
 from mnemic.bench import metrics, orhan, stimuli
 from mnemic.bench.orhan import Condition, Examination, Trial, chosen, examine, rouge, tabulated
-from mnemic.bench.report import markdown
+from mnemic.bench.report import html, markdown
 from mnemic.bench.run import Settings, run
 from mnemic.bench.stimuli import KINDS, Pair, Stimuli, generated, original, scrambled, sentences
 from mnemic.bench.suites import make
@@ -284,6 +284,17 @@ def test_a_result_of_a_model_reports_itself_and_keeps_no_text(tmp_path: Path):
     assert [row["condition"] for row in rows[:3]] == ["x0", "x1", "x1 +2"]
     assert rows[1]["recall exact"] == [1.0] * 4
     assert not any(word in out.read_text() for word in ("because", " from "))
+
+
+def test_a_result_without_times_makes_a_page(tmp_path: Path):
+    pytest.importorskip("matplotlib")
+    out = tmp_path / "r.json"
+    examination = Examination(4, (0, 1), (), ("natural", "letters"))
+    result = orhan.run(lambda seed: Parrot(), examination=examination, out=out)
+    for found in (result.to_json(), json.loads(out.read_text())):  # with NaN, and with null
+        page = html([found])
+        assert "recognition by type of question" in page
+        assert "against latency" not in page
 
 
 def test_a_model_is_examined_on_the_users_files(tmp_path: Path):
