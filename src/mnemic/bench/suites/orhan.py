@@ -53,12 +53,8 @@ class Orhan(Base):
     about = ABOUT
     licence = LICENCE
     headline = (
-        "recognition (text)",
-        "recognition (confidence)",
-        "recognition (score)",
-        "recall exact",
-        "recall ROUGE-L",
-    )
+        "recognition (confidence)", "recognition (score)", "recognition (text)", "recall exact", "recall ROUGE-L",
+    )  # fmt: skip
     conditions = shown(CONDITIONS)
 
     def __init__(self, variant: str = "") -> None:
