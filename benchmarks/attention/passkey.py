@@ -22,8 +22,8 @@ FILLER = (
 )
 DEPTHS = (0.1, 0.5, 0.9)
 LOAD = {1024: (7, 9), 2048: (7, 9), 4096: (7, 9), 8192: (2, 9), 16384: (2, 9), 32768: (2, 9)}
-"""Length -> haystacks, and keys in each: 21 keys for each depth to 4k, 6 beyond. (More keys in one haystack are cheaper,
-but this model confuses them: full attention finds half of 15 and five of 6.)"""
+"""Length -> haystacks, and keys in each: 21 keys for each depth to 4k, 6 beyond. (More keys in one haystack are
+cheaper, but this model confuses them: full attention finds half of 15 and five of 6.)"""
 
 
 def haystack(tokenizer: Any, length: int, keys: int, seed: int) -> tuple[list[int], list[tuple[str, float, str]]]:

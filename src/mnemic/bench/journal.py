@@ -11,7 +11,7 @@ from typing import Any
 from mnemic.bench.result import Cost
 from mnemic.bench.suite import Case, Item, sessions_of
 
-_KEPT = ("ranked", "costs", "confidence", "ms", "response", "judged")
+_KEPT = ("ranked", "costs", "confidence", "ms", "response", "judged", "score")
 
 
 class Journal:

@@ -16,6 +16,7 @@ import Stemmer
 from numpy.typing import NDArray
 
 RESAMPLES = 1000
+_WORD = re.compile(r"[^\W_]+")
 _ARTICLES = re.compile(r"\b(a|an|the|and)\b")
 
 
@@ -141,6 +142,31 @@ def locomo_answer(answer: str, gold: str, category: int) -> float:
     return token_f1(answer, gold.split(";")[0].strip() if category == 3 else gold)
 
 
+def words(text: str) -> list[str]:
+    """The words of ``text`` as ROUGE compares them: lower case, letters and digits of any script, no stemming."""
+    return _WORD.findall(text.lower())
+
+
+def rouge_n(text: str, reference: str, n: int) -> float:
+    """ROUGE-N (Lin 2004) as F1 over the multisets of ``n``-grams of :func:`words`; 0 where either has none."""
+    ours, theirs = (
+        Counter(zip(*(found[i:] for i in range(n)), strict=False)) for found in (words(text), words(reference))
+    )
+    same = (ours & theirs).total()
+    return 2 * same / (ours.total() + theirs.total()) if same else 0.0
+
+
+def rouge_l(text: str, reference: str) -> float:
+    """ROUGE-L (Lin 2004) as F1 (beta 1) of the longest common subsequence of :func:`words`."""
+    ours, theirs = words(text), words(reference)
+    row = [0] * (len(theirs) + 1)
+    for word in ours:
+        diagonal = 0
+        for j, other in enumerate(theirs, 1):
+            diagonal, row[j] = row[j], diagonal + 1 if word == other else max(row[j], row[j - 1])
+    return 2 * row[-1] / (len(ours) + len(theirs)) if row[-1] else 0.0
+
+
 # -- uncertainty -----------------------------------------------------------------------------------------------------
 
 
@@ -213,6 +239,60 @@ def unpaired(
     a, b = np.asarray(ours, float), np.asarray(theirs, float)
     gaps = _means(a, None, seed, resamples) - _means(b, None, seed + 1, resamples)
     return mean(a.tolist()) - mean(b.tolist()), *_percentiles(gaps, level)
+
+
+def permutation(
+    ours: Sequence[float],
+    theirs: Sequence[float],
+    clusters: tuple[Sequence[str], Sequence[str]] | None = None,
+    *,
+    seed: int = 0,
+    rounds: int = 10_000,
+) -> float:
+    """Two-sided p of the difference of means of two independent samples, if labels were drawn by lot (Fisher 1935).
+
+    ``clusters`` of ours and theirs change sides whole; their numbers on each side stay. The observed order counts as
+    one of the draws (Phipson and Smyth 2010), so p is never below 1 / (``rounds`` + 1); NaN if a side is empty.
+    """
+    sides = [np.asarray(ours, float), np.asarray(theirs, float)]
+    if not all(len(side) for side in sides):
+        return math.nan
+    sums, sizes, counts = [], [], []
+    for n, side in enumerate(sides):
+        members = _members(clusters[n] if clusters else None, len(side))
+        sums += [side[group].sum() for group in members]
+        sizes += [float(len(group)) for group in members]
+        counts.append(len(members))
+    total, weight, first = np.asarray(sums), np.asarray(sizes), counts[0]
+    rng = np.random.default_rng(seed)
+
+    def gap(order: NDArray[np.int64]) -> float:
+        a, b = order[:first], order[first:]
+        return abs(float(total[a].sum() / weight[a].sum() - total[b].sum() / weight[b].sum()))
+
+    observed = gap(np.arange(len(total)))
+    # Equal differences must count as such, whatever the order in which they were added up.
+    extreme = sum(gap(rng.permutation(len(total))) >= observed - 1e-12 for _ in range(rounds))
+    return (1 + extreme) / (1 + rounds)
+
+
+def flips(
+    ours: Sequence[float],
+    theirs: Sequence[float],
+    clusters: Sequence[str] | None = None,
+    *,
+    seed: int = 0,
+    rounds: int = 10_000,
+) -> float:
+    """Two-sided p of the mean difference on the same items, if the signs were drawn by lot (Fisher 1935), those of a
+    cluster together. Counted as by :func:`permutation`; NaN of nothing."""
+    gaps = np.asarray(ours, float) - np.asarray(theirs, float)
+    if not len(gaps):
+        return math.nan
+    sums = np.asarray([gaps[group].sum() for group in _members(clusters, len(gaps))])
+    signs = np.random.default_rng(seed).choice((-1.0, 1.0), size=(rounds, len(sums)))
+    extreme = int((abs(signs @ sums) >= abs(sums.sum()) - 1e-12).sum())
+    return (1 + extreme) / (1 + rounds)
 
 
 def percentile_interval(

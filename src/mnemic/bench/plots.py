@@ -47,8 +47,10 @@ def figures(result: report.Result, names: Sequence[str], salt: str) -> list[tupl
         if any(values for _, values in curves):
             found.append((title, _draw(partial(_lines, curves=curves, cuts=cuts, label=label), salt + field)))
     if names:
-        scatter = partial(_scatter, systems=systems, metric=names[0])
-        found.append((f"{names[0]} against latency", _draw(scatter, salt + "ms")))
+        timed = [s for s in systems if report.timed(s)]
+        if timed:
+            scatter = partial(_scatter, systems=timed, metric=names[0])
+            found.append((f"{names[0]} against latency", _draw(scatter, salt + "ms")))
         groups = report.groups(result, names[0])
         if len(groups) > 1:
             bars = partial(_bars, systems=systems, metric=names[0], groups=groups)

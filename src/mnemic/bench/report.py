@@ -7,6 +7,7 @@ Everything is computed from the files, never from the data, so a report can be m
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from html import escape
 from pathlib import Path
@@ -90,6 +91,17 @@ def _section(result: Result) -> str:
     if kinds:
         rows = [[s["label"], *(_cell(s, names[0], kind) for kind in kinds)] for s in systems]
         parts += [f"{names[0]} by type of question:", table(["system", *kinds], rows)]
+    if conditions := suite.get("conditions", ()):
+        for name in names:
+            rows = [[s["label"], *(_cell(s, name, condition) for condition in conditions)] for s in systems]
+            parts += [f"{name} by condition:", table(["system", *conditions], rows)]
+        short = [condition.partition("/")[2] for condition in conditions]
+        rows = [
+            [s["label"], kind, *(_cell(s, names[0], f"{kind}/{condition}") for condition in short)]
+            for s in systems
+            for kind in kinds
+        ]
+        parts += [f"{names[0]} by type of question and condition:", table(["system", "type", *short], rows)]
     compared = [(s["label"], difference(s, systems[0])) for s in systems[1:]]
     told = [f"{label} {_signed(d)}" for label, d in compared if d]
     if told:
@@ -129,8 +141,14 @@ def _cell(system: Mapping[str, Any], metric: str, group: str | None = None) -> s
     return f"{100 * found['value']:.1f} [{100 * low:.1f}, {100 * high:.1f}]"
 
 
+def timed(system: Mapping[str, Any]) -> bool:
+    """Whether there are times of recalls: a model that learns in its weights has none."""
+    p50 = system["latency_ms"]["p50"]
+    return p50 is not None and not math.isnan(p50)
+
+
 def _latency(system: Mapping[str, Any]) -> str:
-    return f"{system['latency_ms']['p50']:.1f} / {system['latency_ms']['p95']:.1f}"
+    return f"{system['latency_ms']['p50']:.1f} / {system['latency_ms']['p95']:.1f}" if timed(system) else "-"
 
 
 def _signed(gap: tuple[float, float, float]) -> str:

@@ -88,6 +88,7 @@ def run(
         "about": made.about,
         "licence": made.licence,
         "headline": list(made.headline),
+        "conditions": list(made.conditions),
         "files": digests,
         "cases": len(loaded.cases),
         "notes": dict(loaded.notes),
@@ -190,6 +191,7 @@ def _item(
         ms=round(ms, 3),
         response=response,
         judged=judged,
+        score=found.hits[0].score if found.hits else 0.0,
     )
 
 

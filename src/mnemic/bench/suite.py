@@ -71,7 +71,7 @@ class Item:
 
     ``ranked`` [hits] holds, best first, the ids of the turns that each hit is or cites; ``places`` [hits] the sessions
     of those turns; ``costs`` [hits] the tokens of each hit's line in ``Recall.text``. ``ms`` is the time of one recall
-    in a warm space.
+    in a warm space; ``score`` that of the best hit, 0 without one (systems scale theirs as they like).
     """
 
     question: Question
@@ -83,6 +83,7 @@ class Item:
     ms: float
     response: str | None = None
     judged: bool | None = None
+    score: float = 0.0
 
     @cached_property
     def turns(self) -> list[str]:
@@ -119,8 +120,9 @@ Measure = Callable[[Item], float | None]
 class Score:
     """One number of a report: ``value`` over ``n`` items of ``group`` with 95 % bootstrap intervals.
 
-    ``interval`` resamples questions, ``clustered`` whole cases (None where every case has one question): questions
-    about one conversation are not independent, so the latter is the one that speaks about new conversations.
+    ``interval`` resamples questions, ``clustered`` whole cases (None where every case has one question, and where there
+    is but one case): questions about one conversation are not independent, so the latter is the one that speaks about
+    new conversations.
     """
 
     metric: str
@@ -133,7 +135,9 @@ class Score:
 
 class Suite(Protocol):
     """One benchmark. ``name`` may carry a variant after a colon; ``licence`` is a note for the user of the data;
-    ``headline`` are the metrics that a report shows, the most telling one first."""
+    ``headline`` are the metrics that a report shows, the most telling one first; ``conditions`` the groups
+    (``all/NAME``, and ``TYPE/NAME`` for each type of question) that it shows in tables of their own, where a suite asks
+    the same under several conditions."""
 
     name: str
     about: str
@@ -141,6 +145,9 @@ class Suite(Protocol):
 
     @property
     def headline(self) -> tuple[str, ...]: ...
+
+    @property
+    def conditions(self) -> tuple[str, ...]: ...
 
     def load(self, data: Path | None, *, limit: int | None, seed: int) -> Data:
         """The cases. ``limit`` keeps the first so many cases. Raises InputError where ``data`` lacks the files."""
@@ -159,6 +166,7 @@ class Base:
     about = ""
     licence = ""
     headline: tuple[str, ...] = ()
+    conditions: tuple[str, ...] = ()
 
     def respond(self, memory: Memory, question: Question, found: Recall) -> str | None:
         return None
@@ -180,19 +188,22 @@ def tabulate(
             if value is not None:
                 for group in (EVERY, *(groups(item) if groups else (item.question.category,))):
                     values.setdefault(group, []).append((value, item.case))
-        for group, rows in values.items():
-            numbers, cases = [v for v, _ in rows], [c for _, c in rows]
-            scores.append(
-                Score(
-                    metric,
-                    group,
-                    metrics.mean(numbers),
-                    len(numbers),
-                    metrics.interval(numbers, seed=seed),
-                    metrics.interval(numbers, cases, seed=seed) if len(set(cases)) < len(cases) else None,
-                )
-            )
+        scores += [average(metric, group, rows, seed=seed) for group, rows in values.items()]
     return scores
+
+
+def average(metric: str, group: str, rows: Sequence[tuple[float, str]], *, seed: int = 0) -> Score:
+    """The mean of (value, cluster) ``rows`` with its intervals; a single cluster has no interval over clusters."""
+    values, clusters = [value for value, _ in rows], [cluster for _, cluster in rows]
+    clustered = 1 < len(set(clusters)) < len(clusters)
+    return Score(
+        metric,
+        group,
+        metrics.mean(values),
+        len(values),
+        metrics.interval(values, seed=seed),
+        metrics.interval(values, clusters, seed=seed) if clustered else None,
+    )
 
 
 def refusal(items: Sequence[Item], *, seed: int = 0) -> list[Score]:

@@ -21,7 +21,9 @@ from mnemic.bench.run import Settings, run
 from mnemic.bench.suites import SUITES, make
 from mnemic.cli import options as o
 from mnemic.cli import show
+from mnemic.cli.memorization import memorization
 from mnemic.cli.peers import peers
+from mnemic.cli.study import study
 from mnemic.text.systems import SYSTEMS
 
 app = typer.Typer(help="Measure memory systems: run a suite, report, evaluation card.", no_args_is_help=True)
@@ -153,3 +155,5 @@ def _bars() -> Iterator[Any]:
 
 
 app.command("peers")(peers)
+app.command("study")(study)
+app.command("memorization")(memorization)

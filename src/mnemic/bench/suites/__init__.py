@@ -20,6 +20,7 @@ SUITES: dict[str, str] = {
     "scm": "mnemic.bench.suites.scm:SCM",
     "nested-kv": "mnemic.bench.suites.nested_kv:NestedKV",
     "generated": "mnemic.bench.suites.generated:Generated",
+    "orhan": "mnemic.bench.suites.orhan:Orhan",
 }
 
 
