@@ -23,7 +23,10 @@ class Entry:
     settings: Mapping[str, Any] = field(default_factory=dict)
 
 
-LAYERS: dict[str, Entry] = {}
+LAYERS: dict[str, Entry] = {
+    "window": Entry("layers.attention:WindowAttention", "", "the last tokens, by softmax attention"),
+    "full": Entry("layers.attention:FullAttention", "", "every token, by softmax attention; its state grows"),
+}
 
 
 def make(name: str, d_model: int, **settings: Any) -> MemoryLayer:
