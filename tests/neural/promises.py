@@ -6,11 +6,11 @@ Add a line to a table for a layer of yours; every name in ``registry.LAYERS`` is
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any
 
 import torch
-from references import window_attention
+from recalls import Recall, neural_recall
+from references import neural_memory, window_attention
 from torch import Tensor
 
 from mnemic.neural import registry
@@ -22,6 +22,26 @@ D = 8
 SMALL: dict[str, dict[str, Any]] = {
     "window": {"heads": 2, "window": 5, "n_prefix": 2},
     "full": {"heads": 2},
+    "titans-lmm": {"heads": 2, "chunk": 4, "hidden": 6},
+    "ttt": {"heads": 2, "chunk": 4},
+    "linear-attention": {"heads": 2, "chunk": 4},
+    "deltanet": {"heads": 2, "chunk": 4},
+    "gated-deltanet": {"heads": 2, "chunk": 4},
+    "omeganet": {"heads": 2, "chunk": 4, "window": 3, "hidden": 6},
+    "atlas": {"heads": 2, "chunk": 4, "window": 3, "hidden": 6},
+    "atlas-plus": {"heads": 2, "chunk": 4, "window": 3, "hidden": 6, "read": "chunk_start"},
+    "dla": {"heads": 2, "chunk": 4, "hidden": 6},
+    "swla": {"heads": 2, "chunk": 4, "window": 3},
+    "ssm": {"heads": 2, "width": 4, "chunk": 4},
+    "memmamba": {"heads": 2, "chunk": 3, "pool": 3, "width": 4, "top": 2, "threshold": 0.4, "trigger": 0.4},
+    "cmr": {"heads": 2, "chunk": 3, "pool": 3, "width": 4, "top": 2, "threshold": 0.4, "window": 3},
+    "hmt": {"heads": 2, "chunk": 2, "recall": 3, "sensory": 1, "layers": 1},
+    "rmt": {"heads": 2, "chunk": 4, "slots": 2, "layers": 1},
+    "rxt": {"heads": 2, "chunk": 4, "slots": 3},
+    "pmi-wm": {"heads": 2, "chunk": 4, "slots": 3, "top": 2},
+    "pmi-ltm": {"heads": 2, "chunk": 4, "slots": 3, "segments": 2, "rank": 4, "top": 2},
+    "resonance": {"heads": 2, "chunk": 4, "window": 3, "bound": 0.5},
+    "longmem": {"heads": 2, "chunk": 2, "window": 2, "top": 2, "capacity": 6, "detach": False},
 }
 """Name -> the settings that make it small. Give ``chunk`` (4 is good) where the layer has one."""
 
@@ -29,35 +49,58 @@ TESTS = ("batch", "causality", "step", "split", "naive", "surprise", "gradient",
 TESTS += ("roundtrip", "eval", "detach", "mask")
 
 NO_INNER_LOSS = "it has no inner loss, so that nothing surprises it"
+NO_ERROR = "its loss has no error: the gradient is the value, whatever was there"
 READS_TOKENS = "it keeps tokens and writes no association: a query finds the token itself, whatever its place"
+LEARNS_TO_WRITE = "what it writes and where it looks is learned: untrained it recalls nothing"
+SOON = "to be written....."
 
 EXEMPT: dict[str, dict[str, str]] = {
     "window": {"surprise": NO_INNER_LOSS, "recall": READS_TOKENS},
     "full": {"surprise": NO_INNER_LOSS, "recall": READS_TOKENS},
+    "linear-attention": {"surprise": NO_ERROR},
+    "swla": {"surprise": NO_ERROR},
+    "ssm": {"surprise": NO_INNER_LOSS, "recall": LEARNS_TO_WRITE, "naive": SOON},
+    "memmamba": {"surprise": NO_INNER_LOSS, "recall": LEARNS_TO_WRITE, "naive": SOON},
+    "cmr": {"surprise": NO_INNER_LOSS, "recall": LEARNS_TO_WRITE, "naive": SOON},
+    "hmt": {"surprise": NO_INNER_LOSS, "recall": LEARNS_TO_WRITE, "naive": SOON},
+    "rmt": {"surprise": NO_INNER_LOSS, "recall": LEARNS_TO_WRITE, "naive": SOON},
+    "rxt": {"surprise": NO_INNER_LOSS, "recall": LEARNS_TO_WRITE, "naive": SOON},
+    "pmi-wm": {"surprise": NO_INNER_LOSS, "recall": LEARNS_TO_WRITE, "naive": SOON},
+    "pmi-ltm": {"surprise": NO_INNER_LOSS, "recall": LEARNS_TO_WRITE, "naive": SOON},
+    "resonance": {"surprise": NO_INNER_LOSS, "recall": LEARNS_TO_WRITE, "naive": SOON},
+    "longmem": {"surprise": NO_INNER_LOSS, "recall": LEARNS_TO_WRITE, "naive": SOON},
 }
 """Name -> test -> why it does not apply."""
 
 NAIVE: dict[str, Callable[[Any, Tensor], Tensor]] = {
     "window": window_attention,
     "full": window_attention,
+    "titans-lmm": neural_memory,
+    "ttt": neural_memory,
+    "linear-attention": neural_memory,
+    "deltanet": neural_memory,
+    "gated-deltanet": neural_memory,
+    "omeganet": neural_memory,
+    "atlas": neural_memory,
+    "atlas-plus": neural_memory,
+    "dla": neural_memory,
+    "swla": neural_memory,
 }
 """Name -> (the layer with chunk 1, x [B, T, D]) -> y [B, T, D]: its definition, token after token, slow and obvious."""
 
 
-@dataclass(frozen=True)
-class Recall:
-    """Pairs to store and to ask for. ``stored`` [1, N, d] is written by ``layer``, ``asked`` [1, N, d] read, and row n
-    of the answer [..., : wanted.shape[-1]] should be nearest to row n of ``wanted`` [N, m]. ``off`` is the same layer
-    with its rate at zero, where it has a rate."""
-
-    layer: MemoryLayer
-    stored: Tensor
-    asked: Tensor
-    wanted: Tensor
-    off: MemoryLayer | None = None
-
-
-RECALL: dict[str, Callable[[], Recall]] = {}
+RECALL: dict[str, Callable[[], Recall]] = {
+    "titans-lmm": neural_recall("titans-lmm", hidden=64),
+    "ttt": neural_recall("ttt"),
+    "linear-attention": neural_recall("linear-attention"),
+    "deltanet": neural_recall("deltanet"),
+    "gated-deltanet": neural_recall("gated-deltanet"),
+    "omeganet": neural_recall("omeganet", hidden=64, chunk=1),
+    "atlas": neural_recall("atlas", rate=0.3, hidden=64, chunk=4),
+    "atlas-plus": neural_recall("atlas-plus", rate=0.3, hidden=64, chunk=4),
+    "dla": neural_recall("dla", hidden=64),
+    "swla": neural_recall("swla"),
+}
 """Name -> a layer with identity projections and pairs with orthonormal keys."""
 
 

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor
+from torch.nn import functional
 
+from mnemic.neural.fast import GatedMLPFast
 from mnemic.neural.layers.attention import WindowAttention, rotate
+from mnemic.neural.layers.neural_memory import NeuralMemory
 
 
 def window_attention(layer: WindowAttention, x: Tensor) -> Tensor:
@@ -27,3 +30,72 @@ def window_attention(layer: WindowAttention, x: Tensor) -> Tensor:
             outs.append((weights @ torch.cat(values, 1)).flatten())
         rows.append(layer.to_out(torch.stack(outs)))
     return torch.stack(rows)
+
+
+def network(layer: NeuralMemory, weights: list[Tensor], z: Tensor) -> Tensor:
+    """M(z) for z [B, H, n, in]."""
+    if isinstance(layer.net, GatedMLPFast):
+        out = (functional.gelu(z @ weights[0]) * (z @ weights[1])) @ weights[2]
+    else:
+        out = z @ weights[0]
+        for matrix in weights[1:]:
+            out = functional.gelu(out) @ matrix
+    return out + z if layer.net.residual else out
+
+
+def token_loss(layer: NeuralMemory, weights: list[Tensor], k: Tensor, v: Tensor) -> Tensor:
+    """The inner loss [B, H] of one token."""
+    out = network(layer, weights, k)
+    if layer.rule.loss == "dot":
+        return -(out * v).sum((-1, -2))
+    if layer.rule.loss == "l2":
+        return 0.5 * (out - v).square().sum((-1, -2))
+    return functional.huber_loss(out, v, reduction="none").sum((-1, -2))
+
+
+def singular_values_near_one(s: Tensor, steps: int) -> Tensor:
+    """Newton-Schulz on the singular values themselves."""
+    u, values, vt = torch.linalg.svd(s, full_matrices=False)
+    values = values / (values.square().sum(-1, keepdim=True) + 1e-14).sqrt()
+    for _ in range(steps):
+        values = 3.4445 * values - 4.7750 * values**3 + 2.0315 * values**5
+    return (u * values[..., None, :]) @ vt
+
+
+def neural_memory(layer: NeuralMemory, x: Tensor) -> Tensor:
+    """Each token's gradient by automatic differentiation, every S and W made. Projections and gates are the layer's."""
+    rule, (batch, length) = layer.rule, x.shape[:2]
+    q, k, v, _ = layer._project(x, layer.init_state(batch, dtype=x.dtype))
+    gates = rule.gates(x, x.new_ones(x.shape[:2], dtype=torch.bool))
+    weights = layer.net.start(batch, x.device, x.dtype)
+    momenta, block, chunk_start, outs = [torch.zeros_like(each) for each in weights], [], weights, []
+
+    def at(gate: Tensor, t: int) -> Tensor:
+        return gate[..., t, None, None]
+
+    for t in range(length):
+        keep = 1.0 if gates.log_keep is None else at(gates.log_keep, t).exp()
+        mom = 0.0 if gates.log_mom is None else at(gates.log_mom, t).exp()
+        rate, before = at(gates.rate, t), weights
+        chunk_start = weights if t % layer.chunk == 0 else chunk_start
+        anchor = [keep * each for each in weights] if layer.exact else chunk_start
+        leaves = [each if each.requires_grad else each.detach().requires_grad_() for each in anchor]
+        told = sum(
+            (gates.gamma[..., i] * token_loss(layer, leaves, k[:, :, i : i + 1], v[:, :, i : i + 1])).sum()
+            for i in range(max(0, t - rule.window + 1), t + 1)
+        )
+        gradients = torch.autograd.grad(told, leaves, create_graph=True)
+        if rule.newton_schulz:
+            momenta = [mom * s - g for s, g in zip(momenta, gradients, strict=True)]
+            block = [(keep * kept, keep * step) for kept, step in block] + [(keep, rate)]
+            if (t + 1) % layer.cadence == 0:
+                step = sum(step for _, step in block)
+                moved = [singular_values_near_one(s, rule.newton_schulz) for s in momenta]
+                weights = [block[0][0] * w + step * s for w, s in zip(weights, moved, strict=True)]
+                block = []
+        else:
+            momenta = [mom * s - rate * g for s, g in zip(momenta, gradients, strict=True)]
+            weights = [keep * w + s for w, s in zip(weights, momenta, strict=True)]
+        used = chunk_start if layer.reads == "chunk_start" else before if rule.newton_schulz else weights
+        outs.append(network(layer, used, q[:, :, t : t + 1]))
+    return layer._answer(x, torch.cat(outs, 2))

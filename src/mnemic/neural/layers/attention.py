@@ -64,7 +64,7 @@ class WindowAttention(MemoryLayer):
 
     def split(self, x: Tensor) -> Tensor:
         """[..., n, d] -> heads [..., H, n, d / H], in the type of states."""
-        return wide(x).unflatten(-1, (self.heads, -1)).transpose(-2, -3)
+        return wide(x).reshape(*x.shape[:-1], self.heads, -1).transpose(-2, -3)
 
     def forward(
         self,
@@ -118,7 +118,8 @@ class WindowAttention(MemoryLayer):
                 pk, pv = self.split(self.to_k(self.prefix)), self.split(self.to_v(self.prefix))
                 scores = torch.cat((q @ pk.transpose(-1, -2) * q.shape[-1] ** -0.5, scores), -1)
                 v = torch.cat((pv.expand(v.shape[0], -1, -1, -1), v), 2)
-            return scores.softmax(-1) @ v
+            y: Tensor = scores.softmax(-1) @ v
+            return y
 
 
 class FullAttention(WindowAttention):
