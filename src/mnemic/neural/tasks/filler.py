@@ -17,9 +17,10 @@ def sentence(rng: np.random.Generator) -> list[str]:
 
 
 def sentences(rng: np.random.Generator, room: int) -> list[list[str]]:
-    """Sentences of ``room`` words in all; the last may be cut."""
+    """Sentences of ``room`` words in all; the last may be cut short before its full stop."""
     made: list[list[str]] = []
     while room > 0:
-        made.append(sentence(rng)[:room])
+        full = sentence(rng)
+        made.append(full if len(full) <= room else [*full[: room - 1], "."])
         room -= len(made[-1])
     return made

@@ -33,8 +33,8 @@ class Mqar(Task):
 
     pairs: int = 8
     gap: int = 16
-    keys: int = 32
-    values: int = 32
+    keys: int = 16
+    values: int = 16
     fillers: int = 8
     overwrite: float = 0.0
     repeats: int = 1
