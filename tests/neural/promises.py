@@ -9,8 +9,10 @@ from collections.abc import Callable
 from typing import Any
 
 import torch
-from recalls import Recall, neural_recall
-from references import neural_memory, window_attention
+from definitions import OTHERS
+from other_recalls import OTHER_RECALLS
+from recalls import Recall, kernel_recall, neural_recall
+from references import kernel_memory, mac, mag, mal, neural_memory, window_attention
 from torch import Tensor
 
 from mnemic.neural import registry
@@ -32,9 +34,14 @@ SMALL: dict[str, dict[str, Any]] = {
     "atlas-plus": {"heads": 2, "chunk": 4, "window": 3, "hidden": 6, "read": "chunk_start"},
     "dla": {"heads": 2, "chunk": 4, "hidden": 6},
     "swla": {"heads": 2, "chunk": 4, "window": 3},
+    "titans-mac": {"heads": 2, "chunk": 4, "n_persistent": 2, "memory": {"heads": 2, "hidden": 6}},
+    "titans-mag": {"heads": 2, "chunk": 4, "n_persistent": 2, "window": 3, "memory": {"heads": 2, "hidden": 6}},
+    "titans-mal": {"heads": 2, "chunk": 4, "n_persistent": 2, "window": 3, "memory": {"heads": 2, "hidden": 6}},
+    "deeptransformer": {"heads": 2},
+    "dot": {"heads": 2},
     "ssm": {"heads": 2, "width": 4, "chunk": 4},
-    "memmamba": {"heads": 2, "chunk": 3, "pool": 3, "width": 4, "top": 2, "threshold": 0.4, "trigger": 0.4},
-    "cmr": {"heads": 2, "chunk": 3, "pool": 3, "width": 4, "top": 2, "threshold": 0.4, "window": 3},
+    "memmamba": {"heads": 2, "chunk": 3, "pool": 3, "width": 4, "top": 2, "trigger": 0.4},
+    "cmr": {"heads": 2, "chunk": 3, "pool": 3, "width": 4, "top": 2, "window": 3},
     "hmt": {"heads": 2, "chunk": 2, "recall": 3, "sensory": 1, "layers": 1},
     "rmt": {"heads": 2, "chunk": 4, "slots": 2, "layers": 1},
     "rxt": {"heads": 2, "chunk": 4, "slots": 3},
@@ -50,25 +57,29 @@ TESTS += ("roundtrip", "eval", "detach", "mask")
 
 NO_INNER_LOSS = "it has no inner loss, so that nothing surprises it"
 NO_ERROR = "its loss has no error: the gradient is the value, whatever was there"
+BLOCK = "its memory is titans-lmm's, and what reaches the output passes an attention that is not trained"
 READS_TOKENS = "it keeps tokens and writes no association: a query finds the token itself, whatever its place"
 LEARNS_TO_WRITE = "what it writes and where it looks is learned: untrained it recalls nothing"
-SOON = "to be written....."
 
 EXEMPT: dict[str, dict[str, str]] = {
     "window": {"surprise": NO_INNER_LOSS, "recall": READS_TOKENS},
     "full": {"surprise": NO_INNER_LOSS, "recall": READS_TOKENS},
     "linear-attention": {"surprise": NO_ERROR},
     "swla": {"surprise": NO_ERROR},
-    "ssm": {"surprise": NO_INNER_LOSS, "recall": LEARNS_TO_WRITE, "naive": SOON},
-    "memmamba": {"surprise": NO_INNER_LOSS, "recall": LEARNS_TO_WRITE, "naive": SOON},
-    "cmr": {"surprise": NO_INNER_LOSS, "recall": LEARNS_TO_WRITE, "naive": SOON},
-    "hmt": {"surprise": NO_INNER_LOSS, "recall": LEARNS_TO_WRITE, "naive": SOON},
-    "rmt": {"surprise": NO_INNER_LOSS, "recall": LEARNS_TO_WRITE, "naive": SOON},
-    "rxt": {"surprise": NO_INNER_LOSS, "recall": LEARNS_TO_WRITE, "naive": SOON},
-    "pmi-wm": {"surprise": NO_INNER_LOSS, "recall": LEARNS_TO_WRITE, "naive": SOON},
-    "pmi-ltm": {"surprise": NO_INNER_LOSS, "recall": LEARNS_TO_WRITE, "naive": SOON},
-    "resonance": {"surprise": NO_INNER_LOSS, "recall": LEARNS_TO_WRITE, "naive": SOON},
-    "longmem": {"surprise": NO_INNER_LOSS, "recall": LEARNS_TO_WRITE, "naive": SOON},
+    "titans-mac": {"recall": BLOCK},
+    "titans-mag": {"recall": BLOCK},
+    "titans-mal": {"recall": BLOCK},
+    "deeptransformer": {"surprise": NO_ERROR},
+    "ssm": {"surprise": NO_INNER_LOSS},
+    "memmamba": {"surprise": NO_INNER_LOSS},
+    "cmr": {"surprise": NO_INNER_LOSS},
+    "hmt": {"surprise": NO_INNER_LOSS, "recall": LEARNS_TO_WRITE},
+    "rmt": {"surprise": NO_INNER_LOSS, "recall": LEARNS_TO_WRITE},
+    "rxt": {"surprise": NO_INNER_LOSS},
+    "pmi-wm": {"surprise": NO_INNER_LOSS, "recall": LEARNS_TO_WRITE},
+    "pmi-ltm": {"surprise": NO_INNER_LOSS, "recall": LEARNS_TO_WRITE},
+    "resonance": {"surprise": NO_INNER_LOSS, "recall": LEARNS_TO_WRITE},
+    "longmem": {"surprise": NO_INNER_LOSS},
 }
 """Name -> test -> why it does not apply."""
 
@@ -85,6 +96,12 @@ NAIVE: dict[str, Callable[[Any, Tensor], Tensor]] = {
     "atlas-plus": neural_memory,
     "dla": neural_memory,
     "swla": neural_memory,
+    "titans-mac": mac,
+    "titans-mag": mag,
+    "titans-mal": mal,
+    "deeptransformer": kernel_memory,
+    "dot": kernel_memory,
+    **OTHERS,
 }
 """Name -> (the layer with chunk 1, x [B, T, D]) -> y [B, T, D]: its definition, token after token, slow and obvious."""
 
@@ -100,6 +117,9 @@ RECALL: dict[str, Callable[[], Recall]] = {
     "atlas-plus": neural_recall("atlas-plus", rate=0.3, hidden=64, chunk=4),
     "dla": neural_recall("dla", hidden=64),
     "swla": neural_recall("swla"),
+    "deeptransformer": kernel_recall("deeptransformer"),
+    "dot": kernel_recall("dot"),
+    **OTHER_RECALLS,
 }
 """Name -> a layer with identity projections and pairs with orthonormal keys."""
 

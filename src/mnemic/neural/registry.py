@@ -98,6 +98,18 @@ LAYERS: dict[str, Entry] = {
         "linear attention that writes windows of tokens at each step",
         {"net": "linear", "loss": "dot", "momentum": False, "window": 4, "learned_start": False},
     ),
+    "titans-mac": Entry("blocks:MACBlock", "arXiv 2501.00663", "as titans-lmm; its answers are context for attention"),
+    "titans-mag": Entry("blocks:MAGBlock", "arXiv 2501.00663", "as titans-lmm; its answers gate attention"),
+    "titans-mal": Entry("blocks:MALBlock", "arXiv 2501.00663", "as titans-lmm; attention reads its answers"),
+    "deeptransformer": Entry(
+        "layers.kernel:KernelMemory",
+        "arXiv 2505.23735",
+        "every pair, by undivided exponential attention (the linear case); its state grows",
+        {"delta": False},
+    ),
+    "dot": Entry(
+        "layers.kernel:KernelMemory", "arXiv 2505.23735", "every pair, by the delta rule on attention; its state grows"
+    ),
     "ssm": Entry("layers.ssm:SelectiveSSM", "arXiv 2405.21060", "a decaying state for each head, chosen by the token"),
     "memmamba": Entry(
         "layers.pool:StatePoolMemory",

@@ -130,7 +130,7 @@ class StatePoolMemory(MemoryLayer):
     ) -> tuple[Tensor, MemState, Aux]:
         given = now = self.begin(x, state)
         keep = seen_mask(x, mask)
-        told: list[tuple[Tensor, Tensor, Tensor]] = []
+        told: list[tuple[Tensor, Tensor, Tensor]] = []  # outputs, scores, triggers
         with exactly(x):
             for piece, closes in pieces(given.seen, x.shape[1], self.chunk):
                 *each, now = self._piece(wide(x[:, piece]), now, keep[:, piece], write)
@@ -138,7 +138,8 @@ class StatePoolMemory(MemoryLayer):
                 now = self._close(now) if closes and write else now
         y, importance, asked = (torch.cat(each, 1) for each in zip(*told, strict=True))
         written = keep & (importance > self.threshold).any(-1) & write
-        aux = Aux(written=written, gates={"importance": importance, "trigger": asked})
+        gates = {"importance": importance} | ({"trigger": asked} if asked.shape[-1] else {})
+        aux = Aux(written=written, gates=gates)
         return y.to(x.dtype) if read else torch.zeros_like(x), now if write else given, aux
 
     def _stack(self) -> list[_Inner]:
@@ -162,13 +163,14 @@ class StatePoolMemory(MemoryLayer):
             before = torch.cat((state["last"][:, index, None], z[:, :-1]), 1)
             lasts.append(z[:, -1])
             added = added + z
-            asked = torch.sigmoid(each.ask(before))
-            asks.append(asked)
-            weight = torch.where(asked > self.trigger, asked, torch.zeros_like(asked))
-            if each.own is not None:
+            if each.ask is not None and each.own is not None:
+                asked = torch.sigmoid(each.ask(before))
+                asks.append(asked)
+                weight = torch.where(asked > self.trigger, asked, torch.zeros_like(asked))
                 added = added + weight * each.own(h, notes[:, index], there[:, index])
-            if each.lower is not None:
-                added = added + weight * each.lower(h, notes[:, :index].flatten(1, 2), there[:, :index].flatten(1))
+                if each.lower is not None:
+                    below = notes[:, :index].flatten(1, 2), there[:, :index].flatten(1)
+                    added = added + weight * each.lower(h, *below)
             if each.woven is not None and each.gate is not None:
                 added = added + each.gate.to(x.dtype) * each.woven(h, notes.flatten(1, 2), there.flatten(1))
             score = torch.sigmoid(each.score(h))
@@ -187,7 +189,7 @@ class StatePoolMemory(MemoryLayer):
             names = ("open_notes", "open_scores", "open_at")
             tensors |= dict(zip(names, merged, strict=True)) | {"last": torch.stack(lasts, 1)}
             state = state.after(x.shape[1], **tensors)
-        return added, scores, torch.cat(asks, -1), state
+        return added, scores, torch.cat(asks, -1) if asks else scores[..., :0], state
 
     def _close(self, state: MemState) -> MemState:
         """The chunk's best notes enter the pools."""
@@ -225,8 +227,10 @@ class _Inner(nn.Module):
         self.carrier = carrier
         self.norm = nn.Identity() if first else Norm(d)  # the model around has normalised what comes first
         self.note = Linear(d, width, bias=False)
-        self.score = nn.Sequential(Linear(d, max(1, d // 4)), nn.ReLU(), Linear(max(1, d // 4), 1))
-        self.ask = Linear(d, 1)
+        last = Linear(max(1, d // 4), 1)
+        nn.init.ones_(last.bias)  # at first most tokens are worth a note
+        self.score = nn.Sequential(Linear(d, last.in_features), nn.ReLU(), last)
+        self.ask = Linear(d, 1) if own else None
         self.own = _Reader(d, width) if own else None
         self.lower = _Reader(d, width) if lower else None
         self.woven = _Reader(d, width) if woven else None
