@@ -26,13 +26,17 @@ class Recall:
     off: MemoryLayer | None = None
 
 
+def one_hots() -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """One-hot keys [8, 8], the projections [8, 16] on the first and the second half of a token, and tokens [8, 16]."""
+    eye, none = torch.eye(8), torch.zeros(8, 8)
+    return eye, torch.cat((eye, none), 1), torch.cat((none, eye), 1), torch.cat((eye, eye.roll(3, 1)), 1)
+
+
 def neural_recall(name: str, rate: float = 1.0, **settings: Any) -> Callable[[], Recall]:
     """Tokens are [key | value]: eight one-hot keys, each with the one-hot of another as its value."""
 
     def build() -> Recall:
-        eye, none = torch.eye(8), torch.zeros(8, 8)
-        pairs = torch.cat((eye, eye.roll(3, 1)), 1)
-        first, second = torch.cat((eye, none), 1), torch.cat((none, eye), 1)
+        eye, first, second, pairs = one_hots()
 
         def made(rate: float) -> MemoryLayer:
             torch.manual_seed(0)
@@ -48,5 +52,20 @@ def neural_recall(name: str, rate: float = 1.0, **settings: Any) -> Callable[[],
             return layer
 
         return Recall(made(rate), pairs[None], (pairs * first.sum(0))[None], eye.roll(3, 1), made(0.0))
+
+    return build
+
+
+def kernel_recall(name: str) -> Callable[[], Recall]:
+    """As :func:`neural_recall`, in one head of 16 features of which keys and values use 8."""
+
+    def build() -> Recall:
+        eye, first, second, pairs = one_hots()
+        none = torch.zeros(8, 16)
+        layer: Any = registry.make(name, 16, heads=1)
+        with torch.no_grad():
+            layer.to_qkv.weight.copy_(torch.cat((first, none, first, none, second, none)))
+            layer.to_out.weight.copy_(torch.eye(16))
+        return Recall(layer, pairs[None], (pairs * first.sum(0))[None], eye.roll(3, 1))
 
     return build

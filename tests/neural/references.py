@@ -6,8 +6,10 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from mnemic.neural.blocks import MACBlock, MAGBlock, MALBlock
 from mnemic.neural.fast import GatedMLPFast
 from mnemic.neural.layers.attention import WindowAttention, rotate
+from mnemic.neural.layers.kernel import KernelMemory
 from mnemic.neural.layers.neural_memory import NeuralMemory
 
 
@@ -99,3 +101,66 @@ def neural_memory(layer: NeuralMemory, x: Tensor) -> Tensor:
         used = chunk_start if layer.reads == "chunk_start" else before if rule.newton_schulz else weights
         outs.append(network(layer, used, q[:, :, t : t + 1]))
     return layer._answer(x, torch.cat(outs, 2))
+
+
+def kernel_memory(layer: KernelMemory, x: Tensor) -> Tensor:
+    """Each token's answer summed over the pairs before it and its own."""
+    q, k, v = (part.unflatten(-1, (layer.heads, -1)) for part in layer.to_qkv(x).chunk(3, -1))  # [B, T, H, D]
+    q, k = functional.normalize(q, dim=-1), functional.normalize(k, dim=-1)
+    rate, sharpness = layer.to_rate(x).sigmoid()[..., None], layer.log_sharpness.exp()[:, None]
+    stored, outs = [], []
+
+    def answer(query: Tensor) -> Tensor:
+        zero = torch.zeros_like(query)
+        return sum(((sharpness * ((query * k[:, i]).sum(-1, True) - 1)).exp() * u for i, u in enumerate(stored)), zero)
+
+    for t in range(x.shape[1]):
+        error = v[:, t] - answer(k[:, t]) if layer.delta else v[:, t]
+        stored.append(rate[:, t] * error)
+        outs.append(answer(q[:, t]))
+    return layer.to_out(layer.norm(torch.stack(outs, 1)).flatten(2))
+
+
+def with_persistent(layer: MAGBlock | MALBlock, x: Tensor) -> Tensor:
+    """What the memory answers to x after [P || x]."""
+    before = layer.persistent.expand(len(x), -1, -1)
+    return neural_memory(layer.memory, torch.cat((before, x), 1))[:, before.shape[1] :]
+
+
+def mag(layer: MAGBlock, x: Tensor) -> Tensor:
+    near = window_attention(layer.attention, x)
+    return layer.to_out(layer.norm_near(near) * layer.norm_far(with_persistent(layer, x)).sigmoid())
+
+
+def mal(layer: MALBlock, x: Tensor) -> Tensor:
+    return window_attention(layer.attention, x + with_persistent(layer, x))
+
+
+def mac(layer: MACBlock, x: Tensor) -> Tensor:
+    """Segment after segment, and in it token after token; the memory is the layer's own."""
+    memory, outs = layer.memory.init_state(len(x), dtype=x.dtype), []
+
+    def heads(of: Tensor) -> Tensor:
+        return of.unflatten(-1, (layer.heads, -1)).transpose(1, 2)
+
+    for start in range(0, x.shape[1], layer.chunk):
+        segment = x[:, start : start + layer.chunk]
+        h, attended = layer.memory.read(segment, memory), []
+        for t in range(segment.shape[1]):
+            places, seen = torch.arange(t + 1), h[:, : t + 1] if layer.causal else h
+            own, recalled, before = segment[:, : t + 1], seen, layer.prefix.expand(len(x), -1, -1)
+            q = heads(layer.to_q(segment[:, t : t + 1]))
+            turned = rotate(q, torch.tensor([t]))
+            scores = [
+                q @ heads(layer.to_k(before)).transpose(-1, -2),
+                turned @ rotate(heads(layer.to_k(recalled)), torch.arange(seen.shape[1])).transpose(-1, -2),
+                turned @ rotate(heads(layer.to_k(own)), places).transpose(-1, -2),
+            ]
+            weights = (torch.cat(scores, -1) * q.shape[-1] ** -0.5).softmax(-1)
+            mixed = weights @ heads(layer.to_v(torch.cat((before, recalled, own), 1)))
+            attended.append(layer.to_out(mixed.transpose(1, 2).flatten(2)))
+        a = torch.cat(attended, 1)
+        after = layer.memory.write(a, memory)
+        outs.append(a * layer.norm(layer.memory.read(a, memory if layer.causal else after)).sigmoid())
+        memory = after
+    return torch.cat(outs, 1)
