@@ -40,7 +40,7 @@ class Poly2(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         roots = self.roots.to(x.dtype)
         roots = roots / roots.square().sum().sqrt()
-        twice = torch.where(self.first == self.second, 1.0, 2.0**0.5).to(x.dtype)
+        twice = torch.where(self.first == self.second, 1.0, 2.0).to(x.dtype).sqrt()
         squares = x[..., self.first] * x[..., self.second] * twice
         one = torch.ones_like(x[..., :1])
         return torch.cat((roots[0] * one, roots[1] * x, roots[2] * squares), -1)
