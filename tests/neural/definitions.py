@@ -15,7 +15,11 @@ from mnemic.neural.layers.attention import rotate
 
 
 def by_row(define: Callable[[Any, Tensor], Tensor]) -> Callable[[Any, Tensor], Tensor]:
-    return lambda layer, x: torch.stack([define(layer, row) for row in x])
+    @torch.no_grad()
+    def defined(layer: Any, x: Tensor) -> Tensor:
+        return torch.stack([define(layer, row) for row in x])
+
+    return defined
 
 
 def heads_of(layer: Any, x: Tensor) -> Tensor:

@@ -82,21 +82,40 @@ class KVBankMemory(MemoryLayer):
     ) -> tuple[Tensor, MemState, Aux]:
         state = self.begin(x, state)
         there = seen_mask(x, mask)
-        kept = there[:, None, :, None]
+        y, after = self.mixed(x, state, there, write=write, read=read)
+        return y, after, Aux(written=there & write)
+
+    def mixed(
+        self,
+        x: Tensor,
+        state: MemState,
+        there: Tensor,
+        *,
+        bank: tuple[Tensor, Tensor] | None = None,
+        write: bool = True,
+        read: bool = True,
+    ) -> tuple[Tensor, MemState]:
+        """Outputs and the state; the keys and values [B, H, T, D] that go into the bank may be given. Then the state
+        has them as ``bank_k`` and ``bank_v``, and of its own no more than the window needs."""
         q, k, v = (split_heads(wide(to(x)), self.heads) for to in (self.to_q, self.to_k, self.to_v))
-        k, v = torch.cat((state["k"], k * kept), 2), torch.cat((state["v"], v * kept), 2)
+        new = {"k": k, "v": v} | ({} if bank is None else {"bank_k": bank[0], "bank_v": bank[1]})
+        kept = there[:, None, :, None]
+        tape = {name: torch.cat((state[name], each * kept), 2) for name, each in new.items()}
         live = torch.cat((state["live"], there), 1)
         y = torch.zeros_like(x)
         if read:
+            past = (tape["k"], tape["v"]) if bank is None else (tape["bank_k"], tape["bank_v"])
             with exactly(x):
-                found = self.joint(q, k, v, k, v, live, state.seen)
+                found = self._joint(q, (tape["k"], tape["v"]), past, live, state.seen)
             y = self.to_out(join_heads(found).to(x.dtype))
         if not write:
-            return y, state, Aux(written=torch.zeros_like(there))
-        seen = state.seen + x.shape[1]
-        first = self.first_kept(seen) - self.first_kept(state.seen)
-        tape = {"k": k[:, :, first:].contiguous(), "v": v[:, :, first:].contiguous(), "live": live[:, first:]}
-        return y, state.after(x.shape[1], **tape), Aux(written=there)
+            return y, state
+        first = self.first_kept(state.seen + x.shape[1]) - self.first_kept(state.seen)
+        starts = dict.fromkeys(tape, first)
+        if bank is not None:
+            starts["k"] = starts["v"] = max(0, tape["k"].shape[2] - (self.window - 1))
+        after = {name: each[:, :, starts[name] :].contiguous() for name, each in tape.items()}
+        return y, state.after(x.shape[1], **after, live=live[:, first:].contiguous())
 
     def first_kept(self, seen: int) -> int:
         """The place of the first token on the tape after ``seen``: the bank's, as the next token would read it."""
@@ -107,26 +126,29 @@ class KVBankMemory(MemoryLayer):
         end = max(0, place + 1 - self.window) // self.chunk
         return max(0, end - self.capacity // self.chunk), end
 
-    def joint(self, q: Tensor, k: Tensor, v: Tensor, bank_k: Tensor, bank_v: Tensor, live: Tensor, seen: int) -> Tensor:
-        """Outputs of queries [B, H, T, D], of which the first comes after ``seen`` tokens, over a tape [B, H, n, D]
-        that ends with the last one; the bank's keys and values may be others than the window's."""
-        start = self.first_kept(seen)  # the place of the tape's first token
-        if self.detached:
-            bank_k, bank_v = bank_k.detach(), bank_v.detach()
+    def _joint(
+        self, q: Tensor, near: tuple[Tensor, Tensor], past: tuple[Tensor, Tensor], live: Tensor, seen: int
+    ) -> Tensor:
+        """Outputs of queries [B, H, T, D], of which the first comes after ``seen`` tokens. Keys and values of the
+        window and of the bank end with the last query's."""
+        start = self.first_kept(seen)  # the place where the bank and ``live`` begin
+        shift = live.shape[1] - near[0].shape[2]  # the window's may begin later
+        bank_k, bank_v = (each.detach() for each in past) if self.detached else past
         gate = torch.sigmoid(self.gate.to(q.dtype))[:, None, None]
         found = []
         for first in range(0, q.shape[2], _BLOCK):
             asked = q[:, :, first : first + _BLOCK]
             places = torch.arange(seen + first, seen + first + asked.shape[2], device=q.device)
-            low = max(0, seen + first + 1 - self.window - start)
-            near = slice(low, int(places[-1]) + 1 - start)
-            local = self._local(asked, k[:, :, near], v[:, :, near], live[:, near], places - start - low)
-            end = self._bank(int(places[-1]))[1] * self.chunk - start
+            low, high = max(0, seen + first + 1 - self.window - start), seen + first + asked.shape[2] - start
+            k, v = (each[:, :, low - shift : high - shift] for each in near)
+            out = self._local(asked, k, v, live[:, low:high], places - start - low)
+            end = self._bank(seen + first + asked.shape[2] - 1)[1] * self.chunk - start
             if end > 0:
-                past = bank_k[:, :, :end], bank_v[:, :, :end], live[:, :end]
-                recalled, some = self._recalled(asked, *past, places, start)
-                local = torch.where(some, gate * local + (1 - gate) * recalled, local)
-            found.append(local)
+                recalled, some = self._recalled(
+                    asked, bank_k[:, :, :end], bank_v[:, :, :end], live[:, :end], places, start
+                )
+                out = torch.where(some, gate * out + (1 - gate) * recalled, out)
+            found.append(out)
         return torch.cat(found, 2)
 
     def _local(self, q: Tensor, k: Tensor, v: Tensor, live: Tensor, places: Tensor) -> Tensor:
