@@ -10,12 +10,17 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 
 from mnemic.errors import InputError, MissingExtraError
 from mnemic.neural import compare as comparing
 from mnemic.neural import plot
-from mnemic.neural.compare import Shape, cells, columns, compare, interval, markdown, summary
+from mnemic.neural.backbone import Backbone
+from mnemic.neural.compare import NEAR, Shape, cells, columns, compare, interval, markdown, summary
+from mnemic.neural.registry import LAYERS
+from mnemic.neural.runner import SegmentRunner
 from mnemic.neural.tasks import make
+from mnemic.neural.tasks.base import generator
 from mnemic.neural.train import Training
 
 TASK = make("mqar", {"pairs": 2, "gap": 4, "keys": 4, "values": 4, "fillers": 2})
@@ -128,6 +133,47 @@ def test_plots_say_what_they_need(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     monkeypatch.setattr(plot, "find_spec", lambda name: None)
     with pytest.raises(MissingExtraError, match=r"mnemic\[bench\]"):
         plot.bars(summary([run("a", 0.5)]), tmp_path / "x.svg")
+
+
+def influence(model: Backbone, length: int) -> list[float]:
+    """How much the last token's logits depend on each token's embedding."""
+    embedded: list[torch.Tensor] = []
+    model.embed.register_forward_hook(lambda *of: embedded.append(of[2].retain_grad() or of[2]))
+    logits, _ = model(torch.arange(length)[None] % 10)
+    logits[0, -1].square().sum().backward()
+    assert embedded[0].grad is not None
+    return embedded[0].grad[0].abs().amax(-1).tolist()
+
+
+@pytest.mark.parametrize("name", ["none", "window"])
+def test_controls_see_less_than_the_distance_of_recall(name: str) -> None:
+    """Two blocks of local attention to 2 tokens, and in the second case a window of 4, reach 2 and 8 tokens back."""
+    back = {"none": 2, "window": 8}[name]
+    seen = influence(Shape(d_model=32).build(name, 10), 40)
+    assert all(each > 0 for each in seen[-1 - back :])
+    assert all(each == 0 for each in seen[: -1 - back])
+    assert back < make("mqar").gap
+    assert all(each > 0 for each in influence(Shape(d_model=32).build("full", 10), 40))
+
+
+def test_layers_get_what_keeps_their_own_attention_short_unless_told_otherwise() -> None:
+    for name, settings in NEAR.items():
+        assert Shape(d_model=32, n_layers=1).build(name, 10).config["settings"] == settings
+    shape = Shape(d_model=32, n_layers=1, settings={"titans-mag": {"window": 5}})
+    assert shape.build("titans-mag", 10).config["settings"] == {"chunk": 16, "window": 5}
+    assert replace(shape, near=False).build("titans-mag", 10).config["settings"] == {"window": 5}
+    assert replace(shape, near=False).build("window", 10).config["settings"] == {"window": 4}
+
+
+@pytest.mark.parametrize("name", LAYERS)
+def test_every_layer_trains_in_segments_as_in_the_whole(name: str) -> None:
+    """Two chunks and some, so that chunked memories have been written and read."""
+    batch = make("mqar", {"pairs": 4, "gap": 32}).sample(2, generator("train", 0))
+    model = Shape(d_model=32, n_layers=1).build(name, 40)
+    whole = SegmentRunner(model).backward(batch)
+    assert any(each.grad is not None and each.grad.abs().sum() > 0 for each in model.blocks[0].memory.parameters())
+    model.zero_grad()
+    assert SegmentRunner(model, 7, 2).backward(batch) == pytest.approx(whole, abs=1e-4)
 
 
 def test_controls_are_those_that_the_docs_name() -> None:

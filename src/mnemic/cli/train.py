@@ -241,7 +241,7 @@ def _shape(
         of, dot, name = key.rpartition(".")
         for layer in [of] if dot else names:
             each.setdefault(layer, {})[name] = value(text)
-    made: Shape = _load("compare").Shape(width, depth, window, reach, each)
+    made: Shape = _load("compare").Shape(width, depth, window, reach, settings=each)
     return made
 
 

@@ -32,7 +32,7 @@ class Mqar(Task):
     labels: ClassVar[dict[str, tuple[str, ...]]] = {"overwritten": ("once", "again")}
 
     pairs: int = 8
-    gap: int = 16
+    gap: int = 32
     keys: int = 16
     values: int = 16
     fillers: int = 8
