@@ -173,14 +173,14 @@ def gated(writer: Any, text: Tensor, slots: Tensor) -> Tensor:
 
 def slotted(layer: Any, x: Tensor) -> Tensor:
     slots, rows = layer.start, []
+    competitive = hasattr(layer.writer, "top")
     for text in x.split(layer.chunk):
         for t, token in enumerate(text):
             near = 0 * token
             if layer.local is not None:
                 near = attention(layer.local.attention, token, text[: t + 1], t, turned=True)
-            rows.append(near + attention(layer.cross, layer.query(token + near), layer.memory(slots), t))
+            rows.append(near + attention(layer.cross, layer.query(token + near), layer.memory(slots), None if competitive else t))
         if len(text) == layer.chunk:
-            competitive = hasattr(layer.writer, "top")
             slots = competed(layer.writer, text, slots)[1] if competitive else gated(layer.writer, text, slots)
     return torch.stack(rows)
 

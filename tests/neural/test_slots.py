@@ -75,7 +75,7 @@ def published(layer, x):
     slots, rows = layer.start, []
     for text in x.split(layer.chunk):
         slots = competed(layer.writer, text, slots)[1]
-        rows += [attention(layer.cross, layer.query(t), layer.memory(slots), n) for n, t in enumerate(text)]
+        rows += [attention(layer.cross, layer.query(token), layer.memory(slots)) for token in text]
     return torch.stack(rows)
 
 

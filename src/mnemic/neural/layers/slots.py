@@ -72,7 +72,8 @@ class SlotMemory(TurnMemory):
     def answer(self, text: Tensor, there: Tensor, memory: Memory, first: int) -> Tensor:
         x, slots = text[:, first:], self.memory(memory["slots"])
         near = torch.zeros_like(x) if self.local is None else self.local(text, there, first)
-        places = torch.arange(first, text.shape[1], device=x.device)
+        # RxT turns queries by their place in the turn; PMI has no positions
+        places = torch.arange(first, text.shape[1], device=x.device) if isinstance(self.writer, GatedWrite) else None
         all_of_them = there.new_ones(1)
         far: Tensor = self.cross(self.query(x + near), slots, all_of_them, places)
         return near + far
