@@ -98,7 +98,11 @@ def neural_memory(layer: NeuralMemory, x: Tensor) -> Tensor:
         else:
             momenta = [mom * s - rate * g for s, g in zip(momenta, gradients, strict=True)]
             weights = [keep * w + s for w, s in zip(weights, momenta, strict=True)]
-        used = chunk_start if layer.reads == "chunk_start" else before if rule.newton_schulz else weights
+        ended = weights
+        if rule.limit is not None and not layer.exact_chunking and (t + 1) % layer.chunk == 0:
+            sizes = [w.square().mean((-1, -2), keepdim=True).sqrt() for w in weights]
+            weights = [torch.where(s > rule.limit, w * rule.limit / s, w) for w, s in zip(weights, sizes, strict=True)]
+        used = chunk_start if layer.reads == "chunk_start" else before if rule.newton_schulz else ended
         outs.append(network(layer, used, q[:, :, t : t + 1]))
     return layer._answer(x, torch.cat(outs, 2))
 

@@ -49,7 +49,9 @@ RULES: dict[str, dict[str, Any]] = {
     "deep dot": {"loss": "dot", "forget": False},
     "omega": {"window": 3, "features": "poly2"},
     "omega across chunks": {"window": 6, "momentum": False},
-    "atlas": {"window": 3, "newton_schulz": 3},
+    "limited": {"limit": 0.3},
+    "unlimited": {"limit": None},
+    "atlas": {"window": 3, "newton_schulz": 3, "limit": 0.3},
     "atlas, twice a chunk": {"window": 3, "newton_schulz": 5, "cadence": 2},
     "atlas, each token": {"newton_schulz": 2, "cadence": 1, "read": "chunk_start"},
 }
@@ -177,6 +179,24 @@ def test_closed_gates_make_no_infinities() -> None:
     assert near(y, neural_memory(layer, x), 1e-9)
     y.square().sum().backward()
     assert all(bool(each.grad.isfinite().all()) for each in layer.parameters())
+
+
+@pytest.mark.parametrize("name", ["titans-lmm", "ttt", "omeganet", "atlas", "atlas-plus", "dla"])
+def test_a_repeated_token_does_not_take_the_weights_to_infinity(name: str) -> None:
+    torch.manual_seed(0)
+    layer, x = registry.make(name, 32, heads=2, chunk=64, rate=0.5), torch.randn(1, 1, 32).expand(1, 1024, 32)
+    y, state, aux = layer(x)
+    assert max(float(each.detach().abs().max()) for each in state.tensors.values()) < 1e6
+    assert aux.surprise is not None
+    assert bool(aux.surprise.isfinite().all())
+    y.square().mean().backward()
+    assert all(bool(each.grad.isfinite().all()) for each in layer.parameters())
+
+
+def test_without_a_limit_it_does() -> None:
+    torch.manual_seed(0)
+    layer = registry.make("titans-lmm", 32, heads=2, chunk=64, rate=0.5, limit=None)
+    assert not layer(torch.randn(1, 1, 32).expand(1, 1024, 32))[0].isfinite().all()
 
 
 def test_the_convolution_is_causal_and_of_each_channel() -> None:

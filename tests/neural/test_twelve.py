@@ -248,6 +248,19 @@ def test_half_precision_in_keeps_a_single_precision_state(name: str) -> None:
     assert {t.dtype for t in state.tensors.values() if t.is_floating_point()} <= {torch.float32}
 
 
+@every("step")
+def test_everything_is_made_where_the_input_is(name: str) -> None:
+    layer, x = (
+        small(name).to("meta"),
+        tokens(LENGTH).to("meta"),
+    )  # a device without numbers: whatever is not there fails
+    y, state, _ = layer(x)
+    layer(x, state, mask=torch.ones(2, LENGTH, dtype=torch.bool, device="meta"))
+    layer.step(x[:, 0], state)
+    layer.read(x, state)
+    assert {y.device.type, *(each.device.type for each in state.tensors.values())} == {"meta"}
+
+
 def test_settings_of_the_registry_are_those_of_the_class() -> None:
     for name, entry in LAYERS.items():
         made: Any = type(small(name)).__init__

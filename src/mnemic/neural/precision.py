@@ -4,6 +4,7 @@ A state is a long sum: in bfloat16 a token that is 1/256 of it would be lost."""
 
 from __future__ import annotations
 
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 import torch
@@ -20,6 +21,7 @@ def wide(x: Tensor) -> Tensor:
     return x.to(inner_dtype(x.dtype))
 
 
-def exactly(x: Tensor) -> Any:
+def exactly(x: Tensor) -> AbstractContextManager[Any]:
     """A context in which automatic mixed precision does not narrow products of states."""
-    return torch.autocast(x.device.type, enabled=False)
+    kind = x.device.type
+    return torch.autocast(kind, enabled=False) if torch.amp.is_autocast_available(kind) else nullcontext()

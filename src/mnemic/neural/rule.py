@@ -47,6 +47,10 @@ class InnerRule(nn.Module):
     any more, and the paper materialises S for every token. Here S is orthogonalised once every ``cadence`` tokens, and
     stands for the momenta of all of them:  W_end = (prod keep) W_start + (sum rate_t keep_{t+1}..keep_end) NS(S_end).
     A cadence of 1 is the rule of the paper. The rate belongs to this step alone: S takes gradients as they are.
+
+    ``limit`` is a deviation: at the end of a chunk a matrix whose entries have a larger root mean square than that is
+    scaled back to it. Gradients at one anchor add up over a chunk of tokens that resemble each other, and without a
+    limit a repeated token takes the weights of a deep memory to infinity. None leaves the rule as published.
     """
 
     def __init__(
@@ -61,6 +65,7 @@ class InnerRule(nn.Module):
         newton_schulz: int,
         rate: float | None,
         max_rate: float,
+        limit: float | None,
     ) -> None:
         super().__init__()
         if loss not in LOSSES:
@@ -70,10 +75,10 @@ class InnerRule(nn.Module):
         if newton_schulz and not momentum:
             raise InputError("Newton-Schulz is applied to the momentum: set momentum=True")
         self.heads, self.loss, self.window, self.newton_schulz = heads, loss, window, newton_schulz
-        self.fixed, self.max_rate = rate or 0.0, max_rate
-        self.rate = None if rate is not None else _gate(d_model, heads, 0.1)
-        self.mom = _gate(d_model, heads, 0.8) if momentum else None
-        self.forget = _gate(d_model, heads, 0.01) if forget else None
+        self.fixed, self.max_rate, self.limit = rate or 0.0, max_rate, limit
+        self.rate = None if rate is not None else _gate(d_model, heads, 0.05)
+        self.mom = _gate(d_model, heads, 0.5) if momentum else None
+        self.forget = _gate(d_model, heads, 0.001) if forget else None
         self.gamma = _gate(d_model, heads, 0.5) if window > 1 else None
 
     def gates(self, x: Tensor, there: Tensor) -> Gates:
@@ -128,6 +133,13 @@ class InnerRule(nn.Module):
         if memory.open is None:
             return memory
         return replace(memory, weights=self.written(memory), open=torch.zeros_like(memory.open))
+
+    def limited(self, weights: list[Tensor]) -> list[Tensor]:
+        """``weights`` at the end of a chunk."""
+        if self.limit is None:
+            return weights
+        most = self.limit**2
+        return [w * (most / w.square().mean((-1, -2), keepdim=True).clamp_min(most)).sqrt() for w in weights]
 
 
 @dataclass(frozen=True)

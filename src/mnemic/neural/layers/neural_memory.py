@@ -34,8 +34,8 @@ class NeuralMemory(MemoryLayer):
 
     ``net`` linear, mlp (``depth`` matrices, ``hidden`` wide, 2 ``d_head`` by default) or gated; ``residual`` adds its
     input to its output. ``features`` identity or poly2. ``loss``, ``momentum``, ``forget``, ``window``,
-    ``newton_schulz``, ``cadence`` (tokens; a divisor of ``chunk``, the chunk by default), ``rate`` and ``max_rate`` are
-    :class:`InnerRule`'s. ``learned_start`` false begins at zero (a matrix can).
+    ``newton_schulz``, ``cadence`` (tokens; a divisor of ``chunk``, the chunk by default), ``rate``, ``max_rate`` and
+    ``limit`` are :class:`InnerRule`'s. ``learned_start`` false begins at zero (a matrix can).
 
     ``chunk`` tokens take their gradients at the weights of its start. It is a matter of speed alone, and states are
     bound to none, where gradients do not depend on the weights (a matrix with the loss ``dot``) and with ``exact``: the
@@ -71,6 +71,7 @@ class NeuralMemory(MemoryLayer):
         cadence: int | None = None,
         rate: float | None = None,
         max_rate: float = 0.5,
+        limit: float | None = 1.0,
         learned_start: bool = True,
         exact: bool = False,
         chunk: int = 64,
@@ -102,6 +103,7 @@ class NeuralMemory(MemoryLayer):
             newton_schulz=newton_schulz,
             rate=rate,
             max_rate=max_rate,
+            limit=limit,
         )
         self.to_qkv = Linear(d_model, 3 * heads * width, bias=False)
         self.taps = nn.Parameter(_taps(conv, 3 * heads * width)) if conv else None
@@ -164,8 +166,9 @@ class NeuralMemory(MemoryLayer):
                 surprises.append(surprise)
                 if ends:
                     memory = self.rule.close(memory)
-                    if self.anchored and (state.seen + piece.stop) % self.chunk == 0:
-                        memory = replace(memory, anchor=memory.weights)
+                    if not self.exact_chunking and (state.seen + piece.stop) % self.chunk == 0:
+                        memory = replace(memory, weights=self.rule.limited(memory.weights))
+                        memory = replace(memory, anchor=memory.weights if self.anchored else [])
         y = self._answer(x, torch.cat(answers, 2)) if read else torch.zeros_like(x)
         after = state.after(x.shape[1], **_pack(memory), **tail)
         told = {"rate": gates.rate, "momentum": gates.log_mom, "keep": gates.log_keep, "gamma": gates.gamma}
