@@ -46,20 +46,25 @@ EXPERIMENTS = {
     ),
     "mqar-overwrite": Experiment("half the keys are bound again: the latest value counts", "mqar", {"overwrite": 0.5}),
     "mqar-noise": Experiment(
-        "every pair is shown three times, a fifth of the showings is wrong", "mqar",
+        "every pair is shown three times, a fifth of the showings is wrong",
+        "mqar",
         {"pairs": 6, "repeats": 3, "noise": 0.2},
     ),
     "mqar-delay": Experiment("the value comes three tokens after its key", "mqar", {"delay": 3}),
-    "passkey": Experiment("three digits in filler, trained at 96 tokens", "passkey", {"digits": 3, "length": 96}),
-    "babilong1": Experiment("where is a person: one fact", "babilong", {"length": 128, "longest": 2048}),
-    "babilong2": Experiment("where is a thing that was carried: two facts", "babilong", {"kind": 2, "length": 128}),
+    "passkey": Experiment(
+        "three digits in filler, trained at 96 tokens", "passkey", {"digits": 3, "length": 96, "longest": 1536}
+    ),
+    "babilong1": Experiment("where is a person: one fact", "babilong", {"length": 128, "longest": 512}),
+    "babilong2": Experiment(
+        "where is a thing that was carried: two facts", "babilong", {"kind": 2, "length": 128, "longest": 512}
+    ),
     "copying": Experiment("eight symbols among blanks, in order", "copying"),
     "permuted": Experiment("eight symbols by their place numbers", "copying", {"permuted": True}),
     "book": Experiment("the loss of a book whose characters keep their traits", "book"),
     "dialogues": Experiment("facts told and changed, asked turns later", "dialogues", {"turns": 16, "longest": 64}),
     "clevr": Experiment("questions about one thing and about pairs", "clevr"),
     "listops": Experiment("nested lists worked out", "listops", {"depth": 2, "length": 48}),
-}  # fmt: skip
+}
 
 
 def run(arguments: argparse.Namespace) -> None:
@@ -82,7 +87,8 @@ def _one(name: str, layer: str, seed: int, shape: Shape, arguments: argparse.Nam
         return
     task = make(experiment.task, experiment.settings)
     training = replace(
-        Training(steps=arguments.steps, seconds=60 * arguments.minutes, seed=seed, log_every=20), **experiment.training
+        Training(steps=arguments.steps, seconds=60 * arguments.minutes, seed=seed, log_every=20, test_batches=2),
+        **experiment.training,
     )
     trainer = Trainer(shape.build(layer, task.vocab, seed=seed), task, training, about={"load": machine.load()})
     print(f"{name} {layer} {seed}", end=" ", file=sys.stderr, flush=True)
@@ -117,8 +123,8 @@ def table() -> str:
         settings = ", ".join(f"{key}={value}" for key, value in first["task"].items() if key != "name")
         lines += [
             "", f"## {name}", "",
-            f"{experiment.shows[0].upper()}{experiment.shows[1:]}: {rows[0]['metric']}.{chance} Task {experiment.task} "
-            f"({settings}); width {model['d_model']}, {model['n_layers']} blocks, batch {training['batch']}, at most "
+            f"{experiment.shows[0].upper()}{experiment.shows[1:]}. The score is {rows[0]['metric']}.{chance} Task "
+            f"{experiment.task} ({settings}); width {model['d_model']}, {model['n_layers']} blocks, batch {training['batch']}, at most "
             f"{training['steps']} steps and {training['seconds']:.0f} s; {told['machine']['processor']}, one thread.",
             "", markdown(rows).rstrip(), "", f"![training loss](neural-{name}.svg)",
         ]  # fmt: skip

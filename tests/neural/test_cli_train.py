@@ -101,6 +101,7 @@ def test_the_list_names_everything(capsys: pytest.CaptureFixture[str]) -> None:
         (["mqar", "--layer", "window", "--task-set", "speed=1"], 2, "no setting 'speed'"),
         (["mqar", "--layer", "window", "--train-set", "speed=1"], 2, "no setting 'speed'"),
         (["mqar", "--layer", "window", "--resume"], 1, "no checkpoint"),
+        (["mqar", "--layer", "window", "--device", "nowhere"], 2, "nowhere cannot be used"),
         (["compare", "mqar", "--layer", "window"], 2, "--out"),
     ],
 )

@@ -15,6 +15,8 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from mnemic.errors import InputError
 from mnemic.neural.backbone import Backbone
 from mnemic.neural.tasks.base import Task
@@ -37,41 +39,49 @@ NEAR: dict[str, dict[str, Any]] = {
 with the 64 tokens of their defaults it would answer in place of the memory. Two blocks of these reach less than 33
 tokens, the shortest distance in the recall task."""
 _T = (12.706, 4.303, 3.182, 2.776, 2.571, 2.447, 2.365, 2.306, 2.262, 2.228, 2.201, 2.179, 2.160, 2.145, 2.131)
-"""Student's t at 97.5 % for 1 to 15 degrees of freedom."""
+"""Student's t at 97.5 % for 1 to 15 degrees of freedom; beyond, 1.96 + 2.5 / n is right to a hundredth."""
 
 
 @dataclass(frozen=True)
 class Shape:
     """The backbone that everything is compared in: ``local`` is the window of the attention before each memory (0:
     none), ``reach`` that of the control called ``window``. ``settings`` of layers by their names go before those of
-    :data:`NEAR`, which are left out where ``near`` is false."""
+    :data:`NEAR`, which are left out where ``near`` is false. ``device`` is torch's name of where it runs.
+    """
 
     d_model: int = 64
     n_layers: int = 2
     local: int = 2
     reach: int = 4
     near: bool = True
+    device: str = "cpu"
     settings: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 
     def build(self, name: str, vocab: int, *, base: str = "gated-deltanet", seed: int = 0) -> Backbone:
-        """The model of a layer or a control; ``none`` is that of ``base`` without its memory."""
+        """The model of a layer or a control; ``none`` is that of ``base`` without its memory.
+
+        Raises :class:`InputError` for a device that is not there."""
         layer = base if name == "none" else name
         given = {"window": {"window": self.reach}, **(NEAR if self.near else {})}.get(layer, {})
         settings = {**given, **self.settings.get(layer, {})}
-        return Backbone(
+        model = Backbone(
             vocab, self.d_model, self.n_layers, layer, settings,
             window=self.local or None, reading=name != "none", seed=seed,
         )  # fmt: skip
+        try:
+            return model.to(torch.device(self.device))
+        except (RuntimeError, AssertionError) as error:
+            raise InputError(f"{self.device} cannot be used ({str(error).splitlines()[0]}): use cpu") from error
 
 
 def interval(values: Sequence[float]) -> tuple[float, float] | None:
-    """Student's 95 % interval of the mean, None of fewer than two values; over 16 values the normal one."""
+    """Student's 95 % interval of the mean, None of fewer than two values."""
     n = len(values)
     if n < 2:
         return None
     mean = sum(values) / n
     spread = math.sqrt(sum((each - mean) ** 2 for each in values) / (n - 1) / n)
-    t = _T[n - 2] if n - 2 < len(_T) else 1.96
+    t = _T[n - 2] if n - 2 < len(_T) else 1.96 + 2.5 / (n - 1)
     return mean - t * spread, mean + t * spread
 
 

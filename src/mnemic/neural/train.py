@@ -13,6 +13,7 @@ import platform
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, fields
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +29,7 @@ from mnemic.neural.runner import SegmentRunner
 from mnemic.neural.tasks.base import Task, generator
 
 Progress = Callable[[int, float], None]
+_READ = 256  # tokens at a time in tests, where texts may be long and attention to all of them large
 
 
 @dataclass(frozen=True)
@@ -38,7 +40,7 @@ class Training:
 
     The learning rate rises to ``lr`` over the share ``warmup`` and falls as a cosine to ``floor`` times it. ``decay``
     is AdamW's weight decay, of matrices alone; ``clip`` the largest norm of the gradient. ``segment`` tokens are read
-    at a time and gradients go back over ``tbptt`` of them; None reads whole sequences.
+    at a time and gradients go back over ``tbptt`` of them; None reads whole sequences. Each test has ``test_batches``.
     """
 
     steps: int = 1500
@@ -53,10 +55,11 @@ class Training:
     segment: int | None = None
     tbptt: int = 4
     log_every: int = 25
-    save_every: int = 500
+    save_every: int = 100
+    test_batches: int = 4
 
     def __post_init__(self) -> None:
-        for name in ("steps", "batch", "tbptt", "log_every", "save_every"):
+        for name in ("steps", "batch", "tbptt", "log_every", "save_every", "test_batches"):
             if getattr(self, name) < 1:
                 raise InputError(f"{name} must be at least 1, not {getattr(self, name)}")
         if self.lr <= 0 or self.clip <= 0 or (self.seconds is not None and self.seconds <= 0):
@@ -145,7 +148,11 @@ class Trainer:
             return self.log("broken off")
         began = time.perf_counter()
         result = self.task.evaluate(
-            self.model, seed=self.settings.seed, batch=self.settings.batch, segment=self.settings.segment or 1024
+            self.model,
+            seed=self.settings.seed,
+            batch=self.settings.batch,
+            batches=self.settings.test_batches,
+            segment=self.settings.segment or _READ,
         )
         told = self.log("steps" if self.step >= self.settings.steps else "time", result, time.perf_counter() - began)
         if self.out is not None:
@@ -161,7 +168,7 @@ class Trainer:
             "model": self.model.config,
             "training": asdict(self.settings),
             "parameters": self.model.parameters_count,
-            "state_bytes": self.model.state_bytes(self._length()),
+            "state_bytes": self._state_bytes,
             "stopped": stopped,
             "steps": self.step,
             "seconds": round(self.elapsed, 3),
@@ -175,8 +182,9 @@ class Trainer:
             "about": self._about,
         }
 
-    def _length(self) -> int:
-        return self.task.sample(1, generator("test", self.settings.seed)).tokens.shape[1]
+    @cached_property
+    def _state_bytes(self) -> int:
+        return self.model.state_bytes(self.task.sample(1, generator("test", self.settings.seed)).tokens.shape[1])
 
     def _advance(self) -> float:
         batch = self.task.at(self.done).sample(self.settings.batch, generator("train", self.settings.seed, self.step))
