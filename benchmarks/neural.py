@@ -124,8 +124,8 @@ def table() -> str:
         lines += [
             "", f"## {name}", "",
             f"{experiment.shows[0].upper()}{experiment.shows[1:]}. The score is {rows[0]['metric']}.{chance} Task "
-            f"{experiment.task} ({settings}); width {model['d_model']}, {model['n_layers']} blocks, batch {training['batch']}, at most "
-            f"{training['steps']} steps and {training['seconds']:.0f} s; {told['machine']['processor']}, one thread.",
+            f"{experiment.task} ({settings}); width {model['d_model']}, {model['n_layers']} blocks, batch "
+            f"{training['batch']}, at most {training['steps']} steps and {training['seconds']:.0f} s; {told['machine']['processor']}, one thread.",
             "", markdown(rows).rstrip(), "", f"![training loss](neural-{name}.svg)",
         ]  # fmt: skip
         plot.curves(told["runs"], TABLE.with_name(f"neural-{name}.svg"))
