@@ -179,7 +179,10 @@ def slotted(layer: Any, x: Tensor) -> Tensor:
             near = 0 * token
             if layer.local is not None:
                 near = attention(layer.local.attention, token, text[: t + 1], t, turned=True)
-            rows.append(near + attention(layer.cross, layer.query(token + near), layer.memory(slots), None if competitive else t))
+            rows.append(
+                near
+                + attention(layer.cross, layer.query(token + near), layer.memory(slots), None if competitive else t)
+            )
         if len(text) == layer.chunk:
             slots = competed(layer.writer, text, slots)[1] if competitive else gated(layer.writer, text, slots)
     return torch.stack(rows)
