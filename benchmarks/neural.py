@@ -13,7 +13,7 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -83,13 +83,17 @@ def run(arguments: argparse.Namespace) -> None:
 def _one(name: str, layer: str, seed: int, shape: Shape, arguments: argparse.Namespace) -> None:
     experiment, path = EXPERIMENTS[name], RESULTS / f"neural-{name}.json"
     told = json.loads(path.read_text("utf-8")) if path.exists() else {"experiment": name, "runs": []}
-    if any((each["name"], each["seed"]) == (layer, seed) for each in told["runs"]):
-        return
     task = make(experiment.task, experiment.settings)
     training = replace(
         Training(steps=arguments.steps, seconds=60 * arguments.minutes, seed=seed, log_every=20, test_batches=2),
         **experiment.training,
     )
+    wanted = json.loads(json.dumps({"task": {"name": task.name, **asdict(task)}, "training": asdict(training)}))
+    for each in told["runs"]:
+        if any({**each[part], "seed": seed} != {**wanted[part], "seed": seed} for part in wanted):
+            sys.exit(f"{path} holds runs with other settings: give those again, or move it away")
+        if (each["name"], each["seed"]) == (layer, seed):
+            return
     trainer = Trainer(shape.build(layer, task.vocab, seed=seed), task, training, about={"load": machine.load()})
     print(f"{name} {layer} {seed}", end=" ", file=sys.stderr, flush=True)
     log = trainer.run()
@@ -121,13 +125,13 @@ def table() -> str:
         training, model = first["training"], first["model"]
         chance = "" if rows[0]["metric"] == "nats" else f" Chance is {100 * rows[0]['chance']:.2g} %."
         settings = ", ".join(f"{key}={value}" for key, value in first["task"].items() if key != "name")
-        lines += [
-            "", f"## {name}", "",
-            f"{experiment.shows[0].upper()}{experiment.shows[1:]}. The score is {rows[0]['metric']}.{chance} Task "
-            f"{experiment.task} ({settings}); width {model['d_model']}, {model['n_layers']} blocks, batch "
-            f"{training['batch']}, at most {training['steps']} steps and {training['seconds']:.0f} s; {told['machine']['processor']}, one thread.",
-            "", markdown(rows).rstrip(), "", f"![training loss](neural-{name}.svg)",
-        ]  # fmt: skip
+        about = [
+            f"{experiment.shows[0].upper()}{experiment.shows[1:]}. The score is {rows[0]['metric']}.{chance}",
+            f"Task {experiment.task} ({settings}); width {model['d_model']}, {model['n_layers']} blocks, batch",
+            f"{training['batch']}, at most {training['steps']} steps and {training['seconds']:.0f} s;",
+            f"{told['machine']['processor']}, one thread.",
+        ]
+        lines += ["", f"## {name}", "", *about, "", markdown(rows).rstrip(), "", f"![training loss](neural-{name}.svg)"]
         plot.curves(told["runs"], TABLE.with_name(f"neural-{name}.svg"))
     return "\n".join(lines) + "\n"
 
