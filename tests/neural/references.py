@@ -164,7 +164,8 @@ def mac(layer: MACBlock, x: Tensor) -> Tensor:
             mixed = weights @ heads(layer.to_v(torch.cat((before, recalled, own), 1)))
             attended.append(layer.to_out(mixed.transpose(1, 2).flatten(2)))
         a = torch.cat(attended, 1)
-        after = layer.memory.write(a, memory)
-        outs.append(a * layer.norm(layer.memory.read(a, memory if layer.causal else after)).sigmoid())
+        after = layer.memory.write(layer.norm_in(a), memory)
+        gate = layer.memory.read(layer.norm_in(a), memory if layer.causal else after)
+        outs.append(a * layer.norm(gate).sigmoid())
         memory = after
     return torch.cat(outs, 1)

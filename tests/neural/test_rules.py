@@ -70,6 +70,19 @@ def test_the_closed_form_is_the_recurrence_with_gradients_at_the_chunks_start(se
         assert all(near(a, b, 1e-9) for a, b in zip(ours, theirs, strict=True))
 
 
+@pytest.mark.parametrize("settings", [pytest.param(s, id=n) for n, s in RULES.items()])
+def test_every_rule_may_be_cut_anywhere(settings: dict[str, Any]) -> None:
+    torch.manual_seed(0)
+    layer, x = memory(**settings), tokens(LENGTH)
+    whole, state, aux = layer(x)
+    for cut in range(1, LENGTH):
+        first, half, one = layer(x[:, :cut])
+        second, after, two = layer(x[:, cut:], half)
+        assert near(whole, torch.cat((first, second), 1)), cut
+        assert near(aux.surprise, torch.cat((one.surprise, two.surprise), 1)), cut
+        assert twelve.same_state(state, after), cut
+
+
 @pytest.mark.parametrize("name", ["deltanet", "gated-deltanet", "linear-attention", "swla"])
 def test_the_chunk_of_an_exact_rule_is_a_matter_of_speed(name: str) -> None:
     x = tokens(LENGTH)

@@ -200,9 +200,10 @@ class MACBlock(_Block):
     inside the segment. Then whole segments are read at a time; the last one of a stream may be shorter.
 
     The memory takes gradients at the start of its segment and answers from there, without a convolution, which would
-    mix x and a. Interpretations: the gate is normed and passes a sigmoid, as in MAG; h_j has the place of S_j, and
-    persistent tokens have none. State: the memory's, and of the open segment the keys and values of h and S, ``hk``,
-    ``hv``, ``k``, ``v`` [B, H, n, D] with n < chunk, and which tokens are there, ``live`` [B, n].
+    mix x and a. Interpretations: what the memory takes of a is normed, as the input of every layer is; the gate is
+    normed and passes a sigmoid, as in MAG; h_j has the place of S_j, and persistent tokens have none. State: the
+    memory's, and of the open segment the keys and values of h and S, ``hk``, ``hv``, ``k``, ``v`` [B, H, n, D] with
+    n < chunk, and which tokens are there, ``live`` [B, n].
     """
 
     kind: ClassVar[str] = "mac"
@@ -227,7 +228,7 @@ class MACBlock(_Block):
         self.heads, self.causal, self.width = heads, causal, head_width(d_model, heads)
         self.to_q, self.to_k, self.to_v, self.to_out = (Linear(d_model, d_model, bias=False) for _ in range(4))
         self.prefix = nn.Parameter(torch.randn(n_persistent, d_model) * d_model**-0.5) if n_persistent else None
-        self.norm = Norm(d_model)
+        self.norm_in, self.norm = Norm(d_model), Norm(d_model)
 
     def init_state(
         self, batch: int, *, device: torch.device | str | None = None, dtype: torch.dtype | None = None
@@ -264,13 +265,12 @@ class MACBlock(_Block):
             a, near = self._attend(now, h, live, state)
             start = memory
             if write:
-                _, memory, aux = self.memory(a, memory, mask=live, read=False)
+                _, memory, aux = self.memory(self.norm_in(a), memory, mask=live, read=False)
                 surprises.append(aux.surprise)
-            if self.causal:
-                gate = self.memory.recall(a, start, at_chunk_start=write)
-            else:
-                gate = self.memory.recall(a, memory)
-            outs.append(a * self.norm(gate).sigmoid())
+            if read and self.causal:
+                outs.append(self._gated(a, start, at_chunk_start=write))
+            elif read:
+                outs.append(self._gated(a, memory))
             if ends:  # nothing of a segment but the memory outlasts it
                 near = {name: tensor[:, :, :0] if name != "live" else tensor[:, :0] for name, tensor in near.items()}
             state = state.after(now.shape[1], **near)
@@ -279,6 +279,10 @@ class MACBlock(_Block):
             return y, given, Aux(written=torch.zeros_like(there))
         told = [each for each in surprises if each is not None]
         return y, state.after(0, **nested("memory", memory)), Aux(torch.cat(told, 1) if told else None, there)
+
+    def _gated(self, a: Tensor, memory: MemState, *, at_chunk_start: bool = False) -> Tensor:
+        gate: Tensor = self.norm(self.memory.recall(self.norm_in(a), memory, at_chunk_start=at_chunk_start))
+        return a * gate.sigmoid()
 
     def _attend(self, x: Tensor, h: Tensor, live: Tensor, state: MemState) -> tuple[Tensor, dict[str, Tensor]]:
         """``x`` [B, n, d] attending to what it sees of its segment, and the segment's tokens with ``x`` and ``h``."""

@@ -68,19 +68,21 @@ def band(tokens: int, past: int, window: int, device: torch.device) -> Tensor:
 
 def shares(gates: Gates, old_gamma: Tensor | None = None, window: int = 1) -> Shares:
     """The shares that ``gates`` [B, H, n] give; ``old_gamma`` [B, H, p] is of the p tokens before, still in windows."""
-    n = gates.rate.shape[-1]
-    if old_gamma is None:  # windows of one token: each step is its own token's
-        steps = torch.diag_embed(gates.rate * gates.gamma)
-    else:
+
+    def of_gradients(of_steps: Tensor) -> Tensor:
+        """[..., n, n] shares of steps -> [..., n, p + n] shares of the gradients that the steps are made of."""
+        if old_gamma is None:  # windows of one token: each step is its own token's
+            return of_steps * (gates.rate * gates.gamma)[..., None, :]
         gamma = torch.cat((old_gamma, gates.gamma), -1)
-        near = band(n, old_gamma.shape[-1], window, gamma.device)
-        steps = gates.rate[..., :, None] * gamma[..., None, :] * near
+        near = band(gates.rate.shape[-1], old_gamma.shape[-1], window, gamma.device)
+        return of_steps @ (gates.rate[..., :, None] * gamma[..., None, :] * near)
+
     log_keep = torch.zeros_like(gates.rate) if gates.log_keep is None else gates.log_keep
     held = decay(log_keep) * gates.live[..., None, :]  # a token that is not there adds no momentum to the weights
     weights = log_keep.cumsum(-1).exp()
     if gates.log_mom is None:
-        return Shares(weights, held @ steps, None, None, None)
+        return Shares(weights, of_gradients(held), None, None, None)
     carried = gates.log_mom.cumsum(-1).exp()
-    momenta = decay(gates.log_mom) @ steps
+    momenta = of_gradients(decay(gates.log_mom))
     momentum = (held @ carried[..., None]).squeeze(-1)
     return Shares(weights, held @ momenta, momentum, carried[..., -1], momenta[..., -1, :])
