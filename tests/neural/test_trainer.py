@@ -75,6 +75,23 @@ def test_the_same_seed_gives_the_same_weights() -> None:
     assert not same(weights(first), weights(other))
 
 
+def test_no_sequence_is_trained_on_and_tested_with() -> None:
+    """Of three million possible ones, those that the task was asked for."""
+    drawn: list[set[tuple[int, ...]]] = []
+
+    @dataclass(frozen=True)
+    class Kept(First):
+        def sample(self, batch: int, rng: np.random.Generator) -> Batch:
+            made = super().sample(batch, rng)
+            drawn.append({tuple(row) for row in made.tokens.tolist()})
+            return made
+
+    trainer(replace(SHORT, steps=4, test_batches=3), Kept(length=12)).run()
+    batches = [each for each in drawn if len(each) > 1]  # one more sequence is drawn for its length
+    assert len(batches) == 4 + 3
+    assert len(set.union(*batches)) == sum(map(len, batches))
+
+
 @pytest.mark.parametrize("broken_at", [1, 3, 5])
 @pytest.mark.parametrize("segment", [None, 2])
 def test_a_resumed_run_is_an_unbroken_one(broken_at: int, segment: int | None, tmp_path: Path) -> None:
