@@ -251,7 +251,7 @@ def test_settings_that_contradict_each_other_are_refused() -> None:
 class AtTheStart(NeuralMemory):
     """All gradients at the weights before the first token."""
 
-    def _piece(self, memory: Memory, *args: Any, **options: Any) -> tuple[Tensor, Memory, Tensor]:
+    def _piece(self, memory: Memory, *args: Any, **options: Any) -> Any:
         first = self.net.start(args[0].shape[0], args[0].device, args[0].dtype)
         return super()._piece(
             Memory(memory.weights, memory.momentum, first, memory.past, memory.open), *args, **options

@@ -36,7 +36,8 @@ Settings = Mapping[str, Any]
 
 
 class _Block(MemoryLayer):
-    """A memory behind ``n_persistent`` learned tokens, which it has written before the first token comes."""
+    """A memory behind ``n_persistent`` learned tokens, which it has written before the first token comes: its chunks
+    are counted from the first of them."""
 
     memory: MemoryLayer
 

@@ -194,14 +194,19 @@ class Stretch:
 
 def orthogonalised(x: Tensor, steps: int) -> Tensor:
     """Newton-Schulz iterations that bring the singular values of each matrix [..., a, b] near 1, as in Muon (Jordan et
-    al., 2024): X <- a X + (b A + c A A) X with A = X X^T. A matrix of zeros stays one."""
-    wide = x.shape[-2] > x.shape[-1]
-    x = x.transpose(-1, -2) if wide else x
+    al., 2024): X <- P X with P = a + b A + c A A and A = X X^T. A matrix of zeros stays one.
+
+    All P are polynomials of the first A, so that A <- P A P: the iterations run on the smaller side of X alone."""
+    tall = x.shape[-2] > x.shape[-1]
+    x = x.transpose(-1, -2) if tall else x
     x = x / (x.square().sum((-1, -2), keepdim=True) + 1e-14).sqrt()
+    eye = torch.eye(x.shape[-2], device=x.device, dtype=x.dtype)
+    gram, total = x @ x.transpose(-1, -2), eye
     for _ in range(steps):
-        gram = x @ x.transpose(-1, -2)
-        x = 3.4445 * x + (-4.7750 * gram + 2.0315 * gram @ gram) @ x
-    return x.transpose(-1, -2) if wide else x
+        step = 3.4445 * eye - 4.7750 * gram + 2.0315 * gram @ gram
+        total, gram = step @ total, step @ gram @ step
+    x = total @ x
+    return x.transpose(-1, -2) if tall else x
 
 
 def _summed(inputs: Tensor, signals: Tensor, shares: Tensor) -> Tensor:

@@ -162,7 +162,7 @@ class NeuralMemory(MemoryLayer):
             for piece, ends in pieces(state.seen, x.shape[1], self.cadence):
                 chosen = q[:, :, piece], k[:, :, piece], v[:, :, piece], gates.part(piece)
                 answer, memory, surprise = self._piece(memory, *chosen, read=read)
-                answers.append(answer)
+                answers += [] if answer is None else [answer]
                 surprises.append(surprise)
                 if ends:
                     memory = self.rule.close(memory)
@@ -188,14 +188,15 @@ class NeuralMemory(MemoryLayer):
 
     def _piece(
         self, memory: Memory, q: Tensor, k: Tensor, v: Tensor, gates: Gates, *, read: bool
-    ) -> tuple[Tensor, Memory, Tensor]:
-        """Answers [B, H, n, out], the memory after, and the surprise [B, n] of n tokens of one chunk and cadence."""
+    ) -> tuple[Tensor | None, Memory, Tensor]:
+        """Answers [B, H, n, out], if ``read``, the memory after, and the surprise [B, n] of n tokens of one chunk and
+        cadence."""
         if self.exact:
             y, last, errors = delta_block(memory.weights[0], q, k, v, gates)
-            return y, replace(memory, weights=[last]), 0.5 * errors.square().sum(-1).mean(1)
+            return y if read else None, replace(memory, weights=[last]), 0.5 * errors.square().sum(-1).mean(1)
         stretch, after, surprise = self.rule.write(self.net, memory, k, v, gates)
         if not read:
-            return v, after, surprise
+            return None, after, surprise
         product: Product
         if self.reads == "chunk_start":
             product = product_with(memory.anchor or memory.weights)
