@@ -121,8 +121,9 @@ def parse(command: str) -> None:
             continue
         group, rest = typer.main.get_command(app), words[1:]
         while hasattr(group, "commands") and rest and not rest[0].startswith("-"):
-            assert rest[0] in group.commands, f"there is no command {rest[0]!r}: {command}"
-            group, rest = group.commands[rest[0]], rest[1:]
+            found = group.get_command(None, rest[0])
+            assert found, f"there is no command {rest[0]!r}: {command}"
+            group, rest = found, rest[1:]
         known = {name for param in group.params for name in (*param.opts, *param.secondary_opts)} | {"-h", "--help"}
         wrong = [word for word in rest if re.match(r"--?[a-z]", word) and word.split("=")[0] not in known]
         assert not wrong, f"there is no option {wrong[0]!r}: {command}"

@@ -31,6 +31,10 @@ class LanguageError(MnemicError):
     """The language model did not answer, or answered with something unusable, after the one repair retry."""
 
 
+class TrainingError(MnemicError):
+    """A training cannot go on: its loss is no number."""
+
+
 class MissingExtraError(MnemicError, ImportError):
     """An optional dependency is not installed; the message names the exact pip line."""
 

@@ -49,7 +49,7 @@ app.add_typer(weights.app, name="models")
 app.add_typer(serve.app, name="token")
 
 
-GROUPS = {"bench": "mnemic.cli.bench", "govern": "mnemic.cli.govern"}
+GROUPS = {"bench": "mnemic.cli.bench", "govern": "mnemic.cli.govern", "train": "mnemic.cli.train"}
 """Groups of commands whose imports are dear: loaded when they are called, or when help is."""
 
 

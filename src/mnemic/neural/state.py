@@ -92,7 +92,9 @@ class MemState:
 
     def save(self, path: str | Path) -> None:
         """Write a safetensors file; :meth:`load` gives the same bits back."""
-        kept = {name: tensor.detach().contiguous() for name, tensor in self.tensors.items()}
+        kept = {
+            name: tensor.detach().clone(memory_format=torch.contiguous_format) for name, tensor in self.tensors.items()
+        }
         about = {"mnemic": _FORMAT, "kind": self.kind, "chunk": str(self.chunk), "seen": str(self.seen)}
         save_file(kept, str(path), metadata=about)
 
@@ -102,7 +104,8 @@ class MemState:
         try:
             with safe_open(str(path), framework="pt") as file:
                 about = file.metadata() or {}
-                tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 it is no dict
+                # cloned: tensors of a file may lie where products round differently
+                tensors = {name: file.get_tensor(name).clone() for name in file.keys()}  # noqa: SIM118 it is no dict
         except (OSError, SafetensorError) as error:
             raise InputError(f"{path} cannot be read as a state: {error}") from error
         if about.get("mnemic") != _FORMAT or not {"kind", "chunk", "seen"} <= about.keys():

@@ -1,0 +1,148 @@
+"""Facts scattered among filler (BABILong, arXiv 2406.10149, section 2): a question at the end needs one to three.
+
+Stories come from :mod:`mnemic.neural.tasks.worlds`, or from the files of the bAbI tasks in a folder that you name.
+BABILong hides its facts in books; here the filler is generated. A training goes from short to long texts: a sixteenth
+of the length, a quarter, all.
+"""
+
+from __future__ import annotations
+
+import gzip
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from functools import cache
+from pathlib import Path
+from typing import ClassVar
+
+import numpy as np
+
+from mnemic.errors import InputError, NotFoundError
+from mnemic.neural.tasks import filler, worlds
+from mnemic.neural.tasks.base import Batch, Task, at_least, collate
+from mnemic.neural.tasks.words import Words
+from mnemic.neural.tasks.worlds import Story
+
+
+@dataclass(frozen=True)
+class Babilong(Task):
+    """``kind`` 1 to 3 (qa1 to qa3), ``facts`` sentences of a story in a text of ``length`` tokens; 0 is no filler.
+
+    ``folder`` names the bAbI files: training draws from ``qaN_*_train.txt``, tests from ``qaN_*_test.txt`` (perhaps
+    with ``.gz``), and ``kind`` goes from 1 to 20. Stories of files have the facts that they have.
+    """
+
+    name: ClassVar[str] = "babilong"
+    by: ClassVar[tuple[str, ...]] = ("depth",)
+    labels: ClassVar[dict[str, tuple[str, ...]]] = {"depth": ("0-20 %", "20-40 %", "40-60 %", "60-80 %", "80-100 %")}
+
+    kind: int = 1
+    facts: int = 8
+    length: int = 256
+    longest: int = 4096
+    folder: str | None = None
+    split: str = "train"
+
+    def __post_init__(self) -> None:
+        at_least(facts=(self.facts, 2 * self.kind if self.folder is None else 1), length=(self.length, 0))
+        if not 1 <= self.kind <= (3 if self.folder is None else 20):
+            raise InputError("kind goes from 1 to 3, with a folder of bAbI files to 20")
+        if self.split not in ("train", "test"):
+            raise InputError(f"split is train or test, not {self.split!r}")
+
+    @property
+    def words(self) -> Words:
+        if self.folder is None:
+            return _LEXICON
+        return _lexicon(self.folder, self.kind)
+
+    @property
+    def vocab(self) -> int:
+        return len(self.words)
+
+    @property
+    def chance(self) -> float:
+        """One of the places, which never change; of files, one of the answers that their training stories have."""
+        if self.folder is None:
+            return 1 / len(worlds.PLACES)
+        return 1 / len({each.answer for each in _stories(self.folder, self.kind, "train")})
+
+    def at(self, done: float) -> Task:
+        share = 16 if done < 0.25 else 4 if done < 0.5 else 1
+        return replace(self, length=self.length // share)
+
+    def tests(self) -> dict[str, Task]:
+        lengths = [self.length]
+        while lengths[-1] and lengths[-1] * 4 <= self.longest:
+            lengths.append(lengths[-1] * 4)
+        return {f"{length} tokens": replace(self, length=length) for length in lengths}
+
+    def held_out(self) -> Task:
+        return replace(self, split="test")
+
+    def sample(self, batch: int, rng: np.random.Generator) -> Batch:
+        return collate([self._row(rng) for _ in range(batch)])
+
+    def _row(self, rng: np.random.Generator) -> dict[str, list[int]]:
+        if self.folder is None:
+            story = worlds.story(self.kind, self.facts, rng)
+        else:
+            stories = _stories(self.folder, self.kind, self.split)
+            story = stories[int(rng.integers(len(stories)))]
+        needed = sum(map(len, story.facts)) + len(story.question)
+        between = filler.sentences(rng, self.length - needed)
+        places = np.sort(rng.integers(len(between) + 1, size=len(story.facts)))
+        text: list[str] = []
+        last = 0  # where the last fact ends
+        facts = iter(zip(places.tolist(), story.facts, strict=True))
+        place, fact = next(facts)
+        for n in range(len(between) + 1):
+            while place == n:
+                text += fact
+                last = len(text)
+                place, fact = next(facts, (-1, ()))
+            text += between[n] if n < len(between) else []
+        depth = min(4, 5 * last // (len(text) + 1))
+        text += story.question
+        silent = len(text) - 1
+        return {
+            "tokens": self.words.read(text),
+            "targets": [-1] * silent + self.words.read([story.answer]),
+            "depth": [-1] * silent + [depth],
+        }
+
+
+_LEXICON = Words([*filler.WORDS, *worlds.WORDS])
+
+
+@cache
+def _lexicon(folder: str, kind: int) -> Words:
+    """The words of the filler, and of both splits: the vocabulary is closed, as it is for every task here."""
+    stories = [each for split in ("train", "test") for each in _stories(folder, kind, split)]
+    used = {word for each in stories for sentence in (*each.facts, each.question, (each.answer,)) for word in sentence}
+    return Words([*filler.WORDS, *sorted(used)])
+
+
+@cache
+def _stories(folder: str, kind: int, split: str) -> list[Story]:
+    found = sorted(Path(folder).glob(f"qa{kind}_*_{split}.txt*"))
+    if not found:
+        raise NotFoundError(
+            f"{folder} holds no qa{kind}_*_{split}.txt: name the folder of the bAbI files (task_1-20, en)"
+        )
+    with gzip.open(found[0], "rt", encoding="utf-8") if found[0].suffix == ".gz" else found[0].open("rt") as file:
+        return list(_read(file))
+
+
+def _read(lines: Iterable[str]) -> Iterable[Story]:
+    """A line is ``N sentence`` or ``N question<tab>answer<tab>support``; a new story begins at N = 1."""
+    facts: list[tuple[str, ...]] = []
+    for line in lines:
+        number, _, rest = line.strip().partition(" ")
+        if number == "1":
+            facts = []
+        text, *asked = rest.split("\t")
+        words = tuple(text.lower().replace(".", " .").replace("?", " ?").split())
+        if asked:
+            yield Story(tuple(facts), words, asked[0].lower())
+        else:
+            facts.append(words)
