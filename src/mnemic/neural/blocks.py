@@ -48,7 +48,7 @@ class _Block(MemoryLayer):
             self.memory = NeuralMemory(d_model, **{"chunk": chunk, **(memory or {})})
         if self.memory.d_model != d_model:
             raise InputError(f"the memory has {self.memory.d_model} features and the block {d_model}: make them equal")
-        self.d_model = d_model
+        self.d_model, self.variant = d_model, self.memory.variant
         self.chunk, self.exact_chunking = self.memory.chunk, self.memory.exact_chunking
         self.persistent = nn.Parameter(torch.randn(n_persistent, d_model) * d_model**-0.5) if n_persistent else None
 
@@ -59,12 +59,16 @@ class _Block(MemoryLayer):
         if self.persistent is not None:
             before = self.persistent if dtype is None else self.persistent.to(dtype)
             begun = self.memory.write(before.expand(batch, -1, -1), begun)
-        return MemState(self.kind, self.state_chunk, nested("memory", begun))
+        return MemState(self.state_kind, self.state_chunk, nested("memory", begun))
+
+    def lengths(self, seen: int) -> Mapping[str, int]:
+        before = 0 if self.persistent is None else len(self.persistent)
+        return {f"memory.{name}": length for name, length in self.memory.lengths(seen + before).items()}
 
     def _memory_state(self, state: MemState) -> MemState:
         """The memory's own state, which has seen the persistent tokens too."""
         before = 0 if self.persistent is None else len(self.persistent)
-        held = inner("memory", self.memory.kind, state, self.memory.state_chunk)
+        held = inner("memory", self.memory.state_kind, state, self.memory.state_chunk)
         return replace(held, seen=state.seen + before)
 
 
@@ -241,6 +245,10 @@ class MACBlock(_Block):
         )
         live = torch.zeros(batch, 0, dtype=torch.bool, device=place)
         return begun.after(0, hk=empty, hv=empty, k=empty, v=empty, live=live)
+
+    def lengths(self, seen: int) -> Mapping[str, int]:
+        near = dict.fromkeys(("hk", "hv", "k", "v", "live"), seen % self.chunk)
+        return {**super().lengths(seen), **near}
 
     def forward(
         self,

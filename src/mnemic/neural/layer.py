@@ -14,7 +14,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor, nn
 
-from mnemic.errors import InputError
+from mnemic.errors import ConflictError, InputError
 from mnemic.neural.state import MemState
 
 
@@ -33,7 +33,8 @@ class MemoryLayer(nn.Module, ABC):
 
     ``kind`` is its name in states and in the registry. ``chunk`` is how many tokens share the weights that their
     gradients are taken at; ``exact_chunking`` is true where that is a matter of speed alone (the state then says 1).
-    ``causal`` is false for published forms that read the future: they are for tasks where that is allowed.
+    ``causal`` is false for published forms that read the future: they are for tasks where that is allowed. ``variant``
+    says which layer of its kind this is, where a state of another one has the same shapes and would be misread.
     """
 
     kind: ClassVar[str]
@@ -41,6 +42,8 @@ class MemoryLayer(nn.Module, ABC):
     chunk: int = 1
     exact_chunking: bool = True
     causal: bool = True
+    variant: str = ""
+    _shapes: Mapping[str, tuple[int, ...]] | None = None
 
     @abstractmethod
     def init_state(
@@ -85,11 +88,43 @@ class MemoryLayer(nn.Module, ABC):
         """The chunk size that a state is bound to: 1 where chunking changes nothing."""
         return 1 if self.exact_chunking else self.chunk
 
+    @property
+    def state_kind(self) -> str:
+        """What states call this layer."""
+        return f"{self.kind} ({self.variant})" if self.variant else self.kind
+
+    def lengths(self, seen: int) -> Mapping[str, int]:
+        """How long the tensors of a state that grow are after ``seen`` tokens: name -> the size of the axis that is 0
+        in :meth:`init_state`. Tensors that are not named keep their shape."""
+        return {}
+
     def begin(self, x: Tensor, state: MemState | None) -> MemState:
         """``state`` checked against this layer and ``x`` [B, T, d], or the one before the first token."""
         if x.dim() != 3 or x.shape[-1] != self.d_model or x.shape[1] < 1:
             raise InputError(f"a {self.kind} layer reads [batch, tokens, {self.d_model}], not {list(x.shape)}")
         if state is None:
             return self.init_state(x.shape[0], device=x.device, dtype=x.dtype)
-        state.check(self.kind, self.state_chunk, x.shape[0])
+        state.check(self.state_kind, self.state_chunk, x.shape[0])
+        self._fit(state)
         return state
+
+    def _fit(self, state: MemState) -> None:
+        """Raises :class:`ConflictError` unless ``state`` has the tensors, and their shapes, of this layer's own."""
+        if self._shapes is None:  # they follow from the settings, and are found out once
+            with torch.no_grad():
+                begun = self.init_state(1)
+            self._shapes = {name: tuple(tensor.shape[1:]) for name, tensor in begun.tensors.items()}
+        lengths = self.lengths(state.seen)
+        wanted = {
+            name: tuple(size or lengths[name] for size in shape) if name in lengths else shape
+            for name, shape in self._shapes.items()
+        }
+        held = {name: tuple(tensor.shape[1:]) for name, tensor in state.tensors.items()}
+        if held == wanted:
+            return
+        name = next(each for each in [*wanted, *held] if wanted.get(each) != held.get(each))
+        has, takes = (list(each[name]) if name in each else "nothing" for each in (held, wanted))
+        raise ConflictError(
+            f"this state is of another {self.state_kind} layer, with {has} for {name} in a sequence and not {takes}: "
+            "make the layer with the settings it had, or begin with init_state()"
+        )

@@ -6,6 +6,7 @@ places count, and angles stay small however long the stream is.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import ClassVar
 
 import torch
@@ -61,6 +62,9 @@ class WindowAttention(MemoryLayer):
         )
         live = torch.zeros(batch, kept, device=empty.device, dtype=torch.bool)
         return MemState(self.kind, self.state_chunk, {"k": empty, "v": empty, "live": live})
+
+    def lengths(self, seen: int) -> Mapping[str, int]:
+        return dict.fromkeys(("k", "v", "live"), seen) if self.window is None else {}
 
     def split(self, x: Tensor) -> Tensor:
         """[..., n, d] -> heads [..., H, n, d / H], in the type of states."""

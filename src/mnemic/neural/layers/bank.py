@@ -13,6 +13,7 @@ trains around it.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import ClassVar
 
 import torch
@@ -70,6 +71,9 @@ class KVBankMemory(MemoryLayer):
         )
         live = torch.zeros(batch, 0, dtype=torch.bool, device=empty.device)
         return MemState(self.kind, self.state_chunk, {"k": empty, "v": empty, "live": live})
+
+    def lengths(self, seen: int) -> Mapping[str, int]:
+        return dict.fromkeys(("k", "v", "live"), seen - self.first_kept(seen))
 
     def forward(
         self,

@@ -7,6 +7,7 @@ of each value only what the memory did not answer already, which is the delta ru
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import ClassVar
 
 import torch
@@ -35,6 +36,7 @@ class KernelMemory(MemoryLayer):
     def __init__(self, d_model: int, *, heads: int = 4, delta: bool = True) -> None:
         super().__init__()
         self.d_model, self.heads, self.delta = d_model, heads, delta
+        self.variant = "delta" if delta else "sum"
         self.width = head_width(d_model, heads)
         self.to_qkv = Linear(d_model, 3 * d_model, bias=False)
         self.to_rate = Linear(d_model, heads)
@@ -48,7 +50,10 @@ class KernelMemory(MemoryLayer):
         inner = inner_dtype(dtype or self.to_qkv.weight.dtype)
         place = device or self.to_qkv.weight.device
         empty = torch.zeros(batch, self.heads, 0, self.width, device=place, dtype=inner)
-        return MemState(self.kind, self.state_chunk, {"k": empty, "u": empty})
+        return MemState(self.state_kind, self.state_chunk, {"k": empty, "u": empty})
+
+    def lengths(self, seen: int) -> Mapping[str, int]:
+        return {"k": seen, "u": seen}
 
     def forward(
         self,

@@ -89,6 +89,11 @@ class NeuralMemory(MemoryLayer):
             raise InputError("exact is for the delta rule: net='linear', loss='l2', no momentum, windows or residual")
         self.d_model, self.heads, self.width, self.conv = d_model, heads, width, conv
         self.chunk, self.exact, self.reads = chunk, exact, read
+        said = {
+            net: True, loss: True, features: features != "identity", "residual": residual, "momentum": momentum,
+            "forget": forget, f"windows of {window}": window > 1, "orthogonal": newton_schulz > 0, "exact": exact,
+        }  # fmt: skip
+        self.variant = ", ".join(word for word, true in said.items() if true)
         self.constant = net == "linear" and loss == "dot" and not newton_schulz  # gradients know nothing of weights
         self.exact_chunking = exact or (self.constant and read == "intra")
         self.features: Identity | Poly2 = FEATURES[features](width)
@@ -139,7 +144,7 @@ class NeuralMemory(MemoryLayer):
         tensors = _pack(memory)
         if self.conv > 1:
             tensors["tail"] = zeros(self.conv - 1, 3 * self.heads * self.width)
-        return MemState(self.kind, self.state_chunk, tensors)
+        return MemState(self.state_kind, self.state_chunk, tensors)
 
     def forward(
         self,

@@ -55,7 +55,7 @@ class SlotMemory(TurnMemory):
             raise InputError("slots, chunk and top are at least 1")
         if writer not in ("gated", "competitive"):
             raise InputError(f"{writer!r} is no writer: use gated or competitive")
-        self.d_model, self.chunk, self.causal = d_model, chunk, causal
+        self.d_model, self.chunk, self.causal, self.variant = d_model, chunk, causal, writer
         self.local = LocalAttention(d_model, heads) if local else None
         self.query, self.memory = Norm(d_model), Norm(d_model)
         self.cross = Attention(d_model, heads)

@@ -60,7 +60,10 @@ class TurnMemory(MemoryLayer):
         like = torch.zeros((), device=device or weight.device, dtype=inner_dtype(dtype or weight.dtype))
         opened = like.new_zeros(batch, 0, self.d_model)
         there = torch.zeros(batch, 0, dtype=torch.bool, device=like.device)
-        return MemState(self.kind, self.state_chunk, {**self.blank(batch, like), "open": opened, "there": there})
+        return MemState(self.state_kind, self.state_chunk, {**self.blank(batch, like), "open": opened, "there": there})
+
+    def lengths(self, seen: int) -> Mapping[str, int]:
+        return dict.fromkeys(("open", "there"), seen % self.chunk)
 
     def forward(
         self,
