@@ -94,8 +94,8 @@ class MemoryLayer(nn.Module, ABC):
         return f"{self.kind} ({self.variant})" if self.variant else self.kind
 
     def lengths(self, seen: int) -> Mapping[str, int]:
-        """How long the tensors of a state that grow are after ``seen`` tokens: name -> the size of the axis that is 0
-        in :meth:`init_state`. Tensors that are not named keep their shape."""
+        """How long the tensors of a state that grow are after ``seen`` tokens: name -> n, for [B, ..., n, D] and for
+        flags [B, n]. Tensors that are not named keep their shape."""
         return {}
 
     def begin(self, x: Tensor, state: MemState | None) -> MemState:
@@ -114,11 +114,10 @@ class MemoryLayer(nn.Module, ABC):
             with torch.no_grad():
                 begun = self.init_state(1)
             self._shapes = {name: tuple(tensor.shape[1:]) for name, tensor in begun.tensors.items()}
-        lengths = self.lengths(state.seen)
-        wanted = {
-            name: tuple(size or lengths[name] for size in shape) if name in lengths else shape
-            for name, shape in self._shapes.items()
-        }
+        wanted = dict(self._shapes)
+        for name, length in self.lengths(state.seen).items():
+            shape = wanted[name]
+            wanted[name] = (*shape[:-2], length, shape[-1]) if len(shape) > 1 else (length,)
         held = {name: tuple(tensor.shape[1:]) for name, tensor in state.tensors.items()}
         if held == wanted:
             return
