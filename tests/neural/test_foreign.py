@@ -85,9 +85,7 @@ def test_a_state_of_other_settings_is_refused(
 
 
 @pytest.mark.parametrize("name", ["full", "dot", "longmem", "rxt", "hmt", "titans-mac"])
-def test_what_grows_has_the_length_of_what_was_seen(
-    name: str, made: dict[str, tuple[MemoryLayer, MemState]]
-) -> None:
+def test_what_grows_has_the_length_of_what_was_seen(name: str, made: dict[str, tuple[MemoryLayer, MemState]]) -> None:
     layer, state = made[name]
     with pytest.raises(ConflictError, match="is of another"):
         layer(tokens(2), replace(state, seen=state.seen - 1))
