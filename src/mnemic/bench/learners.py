@@ -89,7 +89,7 @@ class Taught:
         rows = [self.started(self.encode(item))[: self.block] for item in items]
         for row, item in zip(rows, items, strict=True):
             if len(row) < 2:
-                raise InputError(f"the item {item!r} has fewer than two tokens, so nothing in it can be predicted")
+                raise InputError(f"the item {item!r} has fewer than two tokens to predict from: leave it out")
         device = next(self.network.parameters()).device
         width = max(map(len, rows))
         ids = torch.tensor([row + [0] * (width - len(row)) for row in rows], device=device)
