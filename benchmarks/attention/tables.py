@@ -11,6 +11,7 @@ from typing import Any
 import passkey
 
 from mnemic.bench import metrics
+from mnemic.bench.report import table
 
 Runs = list[dict[str, Any]]
 
@@ -118,11 +119,7 @@ def _gain(runs: Runs) -> float:
 
 def grid(corner: str, heads: Sequence[str], rows: dict[str, Runs], cells: Callable[[Runs], Iterable[str]]) -> list[str]:
     """A Markdown table: a row for each key of ``rows``."""
-    return [
-        f"| {corner} | {' | '.join(heads)} |",
-        "|---" * (len(heads) + 1) + "|",
-        *(f"| {name} | {' | '.join(cells(mine))} |" for name, mine in rows.items()),
-    ]
+    return table([corner, *heads], [[name, *cells(mine)] for name, mine in rows.items()]).splitlines()
 
 
 def _by(runs: Runs, key: str) -> dict[str, Runs]:

@@ -69,7 +69,7 @@ def test_lines_that_are_no_clues_are_left_out() -> None:
         session.forward([[5]])
     with attach(tiny(), SMALL["beacon"]) as session:
         session.prefill(torch.tensor([text(5), text(5)]))
-        with pytest.raises(InputError, match="has 2"):
+        with pytest.raises(InputError, match="not 2"):
             clues(session, "who?", Letters())
 
 

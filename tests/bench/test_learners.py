@@ -131,7 +131,7 @@ def test_what_cannot_be_learnt_is_refused(llama: HuggingFace):
 
 def test_a_folder_without_a_model_is_refused(tmp_path: object):
     pytest.importorskip("transformers")
-    with pytest.raises(ModelError, match="cannot be loaded"):
+    with pytest.raises(ModelError, match="check the path"):
         pretrained(str(tmp_path))
 
 

@@ -16,18 +16,8 @@ from typer.testing import CliRunner
 
 from mnemic.bench import masked, metrics, series
 from mnemic.bench.masked import MASK, Text, fits, invented_texts, mask
-from mnemic.bench.memorization import (
-    ANSWERED,
-    DECLINED,
-    UNPARSABLE,
-    Audit,
-    Plan,
-    _number,
-    audit,
-    measured,
-    parsed,
-    question,
-)
+from mnemic.bench.memorization import Plan, _number, audit, measured, parsed, question
+from mnemic.bench.memorization_result import ANSWERED, DECLINED, UNPARSABLE, Audit
 from mnemic.bench.series import Figure, Series, beyond, figures, invented
 from mnemic.cli.bench import app
 from mnemic.errors import InputError
@@ -321,7 +311,7 @@ def test_the_public_series(data: Path):
     [
         (lambda: Plan(TODAY, CUTOFF), "lies after"),
         (lambda: Plan(CUTOFF, TODAY, CUTOFF), "before the cutoff"),
-        (lambda: Plan(CUTOFF, TODAY, n=1), "two questions"),
+        (lambda: Plan(CUTOFF, TODAY, n=1), "2 or more"),
         (lambda: audit(Oracle(), PLAN), "nothing to ask"),
         (lambda: audit(Oracle(), PLAN, [SERIES, SERIES]), "same name"),
     ],

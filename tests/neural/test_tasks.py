@@ -295,6 +295,9 @@ def test_babilong_reads_the_files_of_a_folder(tmp_path: Path) -> None:
     assert said(task.held_out(), 1)[0][0][0] == "daniel"
     with pytest.raises(NotFoundError, match="holds no qa7"):
         make("babilong", {"folder": str(tmp_path), "kind": 7}).sample(1, generator("train", 0))
+    (tmp_path / "qa2_two_train.txt").write_text("1 Mary moved.\n2 Where is Mary?\tbathroom\n")
+    with pytest.raises(InputError, match="obtain the file again"):
+        make("babilong", {"folder": str(tmp_path), "kind": 2}).sample(1, generator("train", 0))
 
 
 @pytest.mark.data

@@ -52,12 +52,13 @@ def make(name: str, settings: Mapping[str, str] | None = None) -> Policy:
 
 def _read(name: str, text: str, kind: Any) -> Any:
     """The value of a setting from its text, by the type that its field declares."""
+    options = [each for each in getattr(kind, "__args__", (kind,)) if each in (int, float, str)]
     try:
         if kind is bool:
             return {"true": True, "false": False}[text.lower()]
         if text.lower() == "none" and type(None) in getattr(kind, "__args__", ()):
             return None
-        options = [each for each in getattr(kind, "__args__", (kind,)) if each in (int, float, str)]
         return options[0](text) if options else text
     except (KeyError, ValueError):
-        raise InputError(f"{text!r} is no value for {name}") from None
+        wanted = "true or false" if kind is bool else " or ".join(each.__name__ for each in options)
+        raise InputError(f"{text!r} is no value for {name}: give {wanted}") from None

@@ -48,7 +48,7 @@ def clues(
     ``encode`` turns one into ids, by default the tokenizer without special tokens (give your own for a chat's turns).
     """
     if len(session.rows) != 1:
-        raise InputError(f"clues are written from one text: the session has {len(session.rows)}")
+        raise InputError(f"clues are written from one text, not {len(session.rows)}: give a session that has read one")
 
     def asked(name: str) -> list[str]:
         text = prompts[name].format(question=question)

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from mnemic.bench.orhan import AWAY
 from mnemic.bench.stimuli import sentences
-from mnemic.errors import InputError, ModelError
+from mnemic.errors import InputError
 
 _BLANK = -100  # what torch's cross entropy leaves out
 _TOGETHER = 64  # items whose losses are computed at once
@@ -89,7 +89,7 @@ class Taught:
         rows = [self.started(self.encode(item))[: self.block] for item in items]
         for row, item in zip(rows, items, strict=True):
             if len(row) < 2:
-                raise InputError(f"the item {item!r} has fewer than two tokens, so nothing in it can be predicted")
+                raise InputError(f"the item {item!r} has fewer than two tokens to predict from: leave it out")
         device = next(self.network.parameters()).device
         width = max(map(len, rows))
         ids = torch.tensor([row + [0] * (width - len(row)) for row in rows], device=device)
@@ -206,13 +206,9 @@ class HuggingFace(Taught):
         return found
 
 
-def pretrained(path: str, *, seed: int = 0, **settings: Any) -> HuggingFace:
-    """The causal model in the folder (or of the hub's name) ``path``, in full precision. Raises ModelError."""
-    from transformers import AutoModelForCausalLM, AutoTokenizer
+def pretrained(name: str, *, seed: int = 0, **settings: Any) -> HuggingFace:
+    """A causal model in full precision, by what :func:`mnemic.attention.pretrained.load` takes; raises as that does."""
+    from mnemic.attention import pretrained as checkpoints
 
-    try:
-        model = AutoModelForCausalLM.from_pretrained(path, dtype=torch.float32)
-        tokenizer = AutoTokenizer.from_pretrained(path)
-    except (OSError, ValueError) as error:
-        raise ModelError(f"{path} cannot be loaded as a causal language model ({error}): name its folder") from None
-    return HuggingFace(model, tokenizer, name=path.rstrip("/").rpartition("/")[2], seed=seed, **settings)
+    model, tokenizer = checkpoints.load(name)
+    return HuggingFace(model, tokenizer, name=name.rstrip("/").rpartition("/")[2], seed=seed, **settings)

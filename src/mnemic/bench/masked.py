@@ -85,14 +85,16 @@ def read(path: Path) -> list[Text]:
     try:
         lines = path.read_text("utf-8").splitlines()
     except (OSError, ValueError) as error:
-        raise InputError(f"{path} cannot be read ({error})") from None
+        raise InputError(f"{path} cannot be read ({error}): name a file of JSON lines in UTF-8") from None
     found = []
     for number, line in enumerate(lines, 1):
         if line.strip():
             try:
                 found.append(_text(json.loads(line)))
             except (ValueError, LookupError, TypeError, AttributeError) as error:
-                raise InputError(f"{path}, line {number}, is no text with its entity: {error}") from None
+                raise InputError(
+                    f"{path}, line {number}, is no text with its entity ({error}): write an object with text and entity"
+                ) from None
     return found
 
 

@@ -170,7 +170,9 @@ def examine(
     """
     needed = max(condition.distractors for condition in protocol.conditions)
     if len(distractors) < needed:
-        raise InputError(f"the protocol needs {needed} distractors and was given {len(distractors)}")
+        raise InputError(
+            f"the protocol needs {needed} distractors, not {len(distractors)}: give more, or retain for less"
+        )
     student = learner.fresh()
     items = [pair.seen for pair in stimuli.pairs]
     trials: list[Trial] = []

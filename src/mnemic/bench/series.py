@@ -7,7 +7,7 @@ import gzip
 import math
 import random
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
 from itertools import pairwise
 from pathlib import Path
@@ -154,12 +154,10 @@ def _series(rows: Rows, day: Callable[[Mapping[str, str]], date], column: str, e
         raise InputError(f"{empty.name} cannot be read from its file ({error}): obtain it again") from None
     usable = {each: value for each, value in sorted(found.items()) if math.isfinite(value)}
     if len(usable) < 3:
-        raise InputError(f"{empty.name} has {len(usable)} values: three or more are needed")
+        raise InputError(f"{empty.name} has {len(usable)} values: give a series of three or more")
     if empty.relative and min(map(abs, usable.values())) == 0:
         raise InputError(f"{empty.name} is zero at times, so errors cannot be relative to it: set relative to no")
-    return Series(
-        empty.name, empty.unit, usable, empty.step, empty.relative, empty.places, empty.near
-    )  # fmt: skip
+    return replace(empty, values=usable)
 
 
 def _rows(path: Path) -> Rows:
@@ -167,7 +165,7 @@ def _rows(path: Path) -> Rows:
         with gzip.open(path, "rt", encoding="utf-8") if path.suffix == ".gz" else path.open(encoding="utf-8") as file:
             return list(csv.DictReader(file))
     except (OSError, ValueError, csv.Error) as error:
-        raise InputError(f"{path} cannot be read as CSV ({error})") from None
+        raise InputError(f"{path} cannot be read ({error}): name a CSV file in UTF-8") from None
 
 
 def _quarter(row: Mapping[str, str]) -> date:

@@ -201,7 +201,9 @@ def _lines(path: Path) -> list[str]:
     try:
         return [str(json.loads(line)["sent"]).strip() for line in path.read_text("utf-8").splitlines() if line]
     except (OSError, ValueError, LookupError, TypeError) as error:
-        raise InputError(f"{path} cannot be read as lines of JSON with a field 'sent' ({error})") from None
+        raise InputError(
+            f"{path} cannot be read as lines of JSON with a field 'sent' ({error}): obtain it again"
+        ) from None
 
 
 _VOCABULARY = sorted(

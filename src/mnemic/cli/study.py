@@ -34,7 +34,11 @@ Kind = Annotated[
 
 def study(
     model: Annotated[
-        str, typer.Argument(help="characters (tiny, made and trained here) or the folder of a Hugging Face model.")
+        str,
+        typer.Argument(
+            help="characters (tiny, made and trained here), or a folder, a language model that `mnemic models` lists, "
+            "or a name on the hub."
+        ),
     ] = "characters",
     data: Data = None,
     kind: Kind = None,

@@ -39,7 +39,7 @@ ABOUT = {
     "kind": "governor",
     "paper": "Memory in LLMs: Mechanisms, Evaluation and Evolution, arXiv 2509.18868",
     "good_at": "changing a memory without making it worse: admission, canary, rollback, audit, certificates",
-    "cost": "a copy of the space and two rounds of probes for each change; nothing on recall",
+    "cost": "a copy of the space and up to three rounds of probes for each change; nothing on recall",
 }
 
 

@@ -150,7 +150,7 @@ class Backbone(nn.Module):
                 about = file.metadata() or {}
                 weights = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 it is no dict
         except (OSError, SafetensorError) as error:
-            raise InputError(f"{path} cannot be read as a model: {error}") from error
+            raise InputError(f"{path} cannot be read as a model ({error}): name one that was saved") from error
         if about.get("mnemic") != _FORMAT or "backbone" not in about:
             raise InputError(f"{path} is no model of this version: save one with Backbone.save")
         config = json.loads(about["backbone"])

@@ -128,7 +128,7 @@ def compare(
     seed) before each run and gives what is told its progress. Raises :class:`InputError` for no layer and no seed.
     """
     if not layers or seeds < 1:
-        raise InputError("a comparison needs a layer and a seed")
+        raise InputError("a comparison needs a layer and a seed: give one of each or more")
     out, shape = Path(out), shape or Shape()
     names = list(dict.fromkeys([*layers, *controls]))
     runs: list[dict[str, Any]] = []

@@ -266,19 +266,6 @@ def test_what_was_recalled_counts_as_used() -> None:
         assert set(memory.space.usage()) == {h.id for h in found.hits[:3]}
 
 
-@pytest.mark.parametrize(
-    "turns", [[], ["Hello!"], ["猫の名前はミソです。とても可愛い猫で、毎日庭で遊んでいます。"], ["🙂"], ["a " * 5000]]
-)
-def test_hardly_anything_to_remember(turns: list[str]) -> None:
-    with opened("amem") as memory:
-        memory.remember(turns)
-        memory.reflect()
-        assert memory.reflect() == {"derived": 0, "superseded": 0}
-        found = memory.recall("猫の名前は何ですか？")
-        assert (len(found.hits) > 0) == ("猫" in "".join(turns))
-        assert memory.recall("").hits == ()
-
-
 def test_a_space_with_a_dense_encoder() -> None:
     with opened("amem", encoders=Encoders(dense=Hashed())) as memory:
         memory.remember(topical(60))

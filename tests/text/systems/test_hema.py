@@ -234,20 +234,6 @@ def test_secrets_stay_out_of_summaries() -> None:
         assert all("tr0ub4dor" not in r.text and "tr0ub4dor" not in str(r.fields) for r in summaries(memory))
 
 
-@pytest.mark.parametrize(
-    "turns", [[], ["Hello!"], ["猫の名前はミソです。とても可愛い猫で、毎日庭で遊んでいます。"], ["🙂"], ["a " * 5000]]
-)
-def test_hardly_anything_to_remember(turns: list[str]) -> None:
-    with opened(Hema(replace(SMALL, every=1))) as memory:
-        memory.remember(turns)
-        memory.reflect()
-        memory.reflect()
-        found = memory.recall("猫の名前は何ですか？")
-        assert count_tokens(found.text) <= 3500
-        assert (found.hits[:1] != () and "ミソ" in found.hits[0].text) == ("猫" in "".join(turns))
-        assert memory.recall("").used == ()
-
-
 def test_a_space_with_a_learned_sparse_encoder(splade) -> None:  # type: ignore[no-untyped-def]
     from mnemic.text.store.base import Encoders
 

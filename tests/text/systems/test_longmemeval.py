@@ -310,20 +310,6 @@ def test_the_budget_keeps_the_best_and_long_turns_are_noted_down() -> None:
         assert len(memory.recall("Was the kiln stolen?", k=1).text) > len(long)
 
 
-@pytest.mark.parametrize(
-    "turns", [[], ["Hello!"], ["猫の名前はミソです。とても可愛い猫で、毎日庭で遊んでいます。"], ["🙂"], ["a " * 5000]]
-)
-@pytest.mark.parametrize("value", ["round", "session"])
-def test_hardly_anything_to_remember(turns: list[str], value: str) -> None:
-    with opened(LongMemEval(Settings(value=value))) as memory:
-        memory.remember(turns)
-        memory.reflect()
-        assert memory.reflect() == {"derived": 0, "superseded": 0}
-        found = memory.recall("猫の名前は何ですか？")
-        assert (len(found.hits) > 0) == ("猫" in "".join(turns))
-        assert memory.recall("").hits == ()
-
-
 def test_a_space_with_a_dense_encoder() -> None:
     with opened("longmemeval", encoders=Encoders(dense=Hashed())) as memory:
         memory.remember(topical(60))

@@ -332,16 +332,6 @@ def test_whom_a_question_is_about() -> None:
     assert asked_about("What is liked?", None, {"Ana": 1}) == "Ana"
 
 
-@pytest.mark.parametrize("turns", [[], ["Hello!"], ["猫の名前はミソです。とても可愛い猫です。"], ["🙂"], ["a " * 5000]])
-def test_hardly_anything_to_remember(turns: list[str]) -> None:
-    with opened("lpm") as memory:
-        memory.remember(turns)
-        memory.reflect()
-        assert memory.reflect() == {"derived": 0, "superseded": 0}
-        assert (len(memory.recall("猫の名前は何ですか？").hits) > 0) == ("猫" in "".join(turns))
-        assert memory.recall("").hits == ()
-
-
 def test_a_space_with_a_dense_encoder() -> None:
     with opened("lpm", encoders=Encoders(dense=Hashed())) as memory:
         memory.remember(facets())

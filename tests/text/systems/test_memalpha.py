@@ -236,19 +236,6 @@ def test_a_filter_brings_nothing_else() -> None:
         assert memory.recall("jazz", filter=Filter(kinds=[Kind.NOTE])).hits == ()
 
 
-@pytest.mark.parametrize(
-    "turns", [[], ["Hello!"], ["猫の名前はミソです。とても可愛い猫で、毎日庭で遊んでいます。"], ["🙂"], ["a " * 5000]]
-)
-def test_hardly_anything_to_remember(turns: list[str]) -> None:
-    with opened("memalpha") as memory:
-        memory.remember(turns)
-        memory.reflect()
-        assert memory.reflect() == {"derived": 0, "superseded": 0}
-        found = [h for h in memory.recall("猫の名前は何ですか？").hits if h.kind == Kind.TURN]
-        assert (len(found) > 0) == ("猫" in "".join(turns))
-        assert not [h for h in memory.recall("").hits if h.kind == Kind.TURN]
-
-
 def test_a_space_with_a_dense_encoder() -> None:
     with opened(MemAlpha(SMALL), encoders=Encoders(dense=Hashed())) as memory:
         memory.remember([*LIFE, *topical(20)])

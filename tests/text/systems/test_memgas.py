@@ -214,20 +214,6 @@ def test_long_turns_are_cut_down_in_the_text_only() -> None:
         assert len(found.text) < len(long) / 4
 
 
-@pytest.mark.parametrize(
-    "turns", [[], ["Hello!"], ["猫の名前はミソです。とても可愛い猫で、毎日庭で遊んでいます。"], ["🙂"], ["a " * 5000]]
-)
-def test_hardly_anything_to_remember(turns: list[str]) -> None:
-    with opened(MemGas(EARLY)) as memory:
-        memory.remember(turns)
-        memory.reflect()
-        assert memory.reflect() == {"derived": 0, "superseded": 0}
-        found = memory.recall("猫の名前は何ですか？")
-        assert (len(found.hits) > 0) == ("猫" in "".join(turns))
-        assert all("ミソ" in h.text for h in found.hits)
-        assert memory.recall("").hits == ()
-
-
 def test_large_spaces_are_searched_by_candidates() -> None:
     """The same answer where the engine brings the best candidates instead of everything."""
     with opened(MemGas(EARLY)) as whole, opened(MemGas(replace(EARLY, exact=0, depth=40))) as part:

@@ -227,20 +227,6 @@ def test_an_overview_is_made_of_key_points_from_everywhere() -> None:
         assert memory.recall("Give me an overview.", k=24).hits == ()
 
 
-@pytest.mark.parametrize(
-    "turns", [[], ["Hello!"], ["猫の名前はミソです。とても可愛い猫で、毎日庭で遊んでいます。"], ["🙂"], ["a " * 5000]]
-)
-def test_hardly_anything_to_remember(turns: list[str]) -> None:
-    with opened(MemoRag(SMALL)) as memory:
-        memory.remember(turns)
-        memory.reflect()
-        assert memory.reflect() == {"derived": 0, "superseded": 0}
-        found = memory.recall("猫の名前は何ですか？")
-        assert (len(found.hits) > 0) == ("猫" in "".join(turns))
-        assert memory.recall("").hits == ()
-        memory.recall("Give me an overview.")
-
-
 def test_large_spaces_are_searched_by_candidates() -> None:
     with opened(MemoRag(SMALL)) as whole, opened(MemoRag(replace(SMALL, exact=0, depth=40))) as part:
         for memory in (whole, part):

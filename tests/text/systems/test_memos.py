@@ -424,16 +424,6 @@ def test_a_filter_brings_nothing_else() -> None:
         assert memory.recall("zebra").hits == ()
 
 
-@pytest.mark.parametrize("turns", [[], ["Hello!"], ["猫の名前はミソです。とても可愛い猫です。"], ["🙂"], ["a " * 5000]])
-def test_hardly_anything_to_remember(turns: list[str]) -> None:
-    with opened("memos") as memory:
-        memory.remember(turns)
-        memory.reflect()
-        assert memory.reflect() == {"derived": 0, "superseded": 0}
-        assert (len(memory.recall("猫の名前は何ですか？").hits) > 0) == ("猫" in "".join(turns))
-        assert memory.recall("").hits == ()
-
-
 def test_a_space_with_a_dense_encoder() -> None:
     with opened(MemOs(SMALL), encoders=Encoders(dense=Hashed())) as memory:
         memory.remember([*LIFE, *topical(10)])

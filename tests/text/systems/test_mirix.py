@@ -253,19 +253,6 @@ def test_a_question_about_the_conversation_of_a_day_is_answered_from_that_day() 
         assert {id for h in found.hits for id in h.sources} == {"b0"}
 
 
-@pytest.mark.parametrize(
-    "turns", [[], ["Hello!"], ["猫の名前はミソです。とても可愛い猫で、毎日庭で遊んでいます。"], ["🙂"], ["a " * 5000]]
-)
-def test_hardly_anything_to_remember(turns: list[str]) -> None:
-    with opened("mirix") as memory:
-        memory.remember(turns)
-        memory.reflect()
-        assert memory.reflect() == {"derived": 0, "superseded": 0}
-        found = memory.recall("猫の名前は何ですか？")
-        assert (len(found.hits) > 0) == ("猫" in "".join(turns))
-        assert memory.recall("").hits == ()
-
-
 def test_large_spaces_are_searched_by_candidates() -> None:
     with opened("mirix") as whole, opened(Mirix(Settings(exact=0, depth=40))) as part:
         for memory in (whole, part):

@@ -229,20 +229,6 @@ def test_overviews_come_from_the_document_the_hits_are_from() -> None:
         assert memory.recall("What about the garden?").hits[0].kind == Kind.TURN
 
 
-@pytest.mark.parametrize(
-    "turns", [[], ["Hello!"], ["猫の名前はミソです。とても可愛い猫で、毎日庭で遊んでいます。"], ["🙂"], ["a " * 5000]]
-)
-def test_hardly_anything_to_remember(turns: list[str]) -> None:
-    with opened(Scm(SMALL)) as memory:
-        memory.remember(turns)
-        memory.reflect()
-        memory.reflect()
-        found = memory.recall("猫の名前は何ですか？")
-        assert count_tokens(found.text) <= 2500
-        assert (found.hits[:1] != () and "ミソ" in found.hits[0].text) == ("猫" in "".join(turns))
-        assert memory.recall("").used == ()
-
-
 def test_large_spaces_are_searched_by_candidates() -> None:
     with opened(Scm(SMALL)) as whole, opened(Scm(replace(SMALL, exact=0, depth=40))) as part:
         for memory in (whole, part):

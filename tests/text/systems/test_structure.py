@@ -211,21 +211,6 @@ def test_a_filter_brings_nothing_else() -> None:
         assert memory.recall("zebra").hits == ()
 
 
-@pytest.mark.parametrize(
-    "turns", [[], ["Hello!"], ["猫の名前はミソです。とても可愛い猫で、毎日庭で遊んでいます。"], ["🙂"], ["a " * 5000]]
-)
-@pytest.mark.parametrize("system", ["structure", "outline"])
-def test_hardly_anything_to_remember(turns: list[str], system: str) -> None:
-    with opened(system) as memory:
-        memory.remember(turns)
-        memory.reflect()
-        assert memory.reflect() == {"derived": 0, "superseded": 0}
-        found = memory.recall("猫の名前は何ですか？", budget=400)
-        assert (len(found.hits) > 0) == ("猫" in "".join(turns))
-        assert count_tokens(found.text) <= 400
-        assert memory.recall("").hits == ()
-
-
 def test_a_space_with_a_dense_encoder() -> None:
     with opened("structure", encoders=Encoders(dense=Hashed())) as memory:
         memory.remember(topical(60))

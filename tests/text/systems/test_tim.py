@@ -300,19 +300,6 @@ def test_a_small_budget_is_kept() -> None:
         assert 0 < count_tokens(found.text) <= 40
 
 
-@pytest.mark.parametrize(
-    "turns", [[], ["Hello!"], ["猫の名前はミソです。とても可愛い猫で、毎日庭で遊んでいます。"], ["🙂"], ["a " * 5000]]
-)
-def test_hardly_anything_to_remember(turns: list[str]) -> None:
-    with opened("tim") as memory:
-        memory.remember(turns)
-        memory.reflect()
-        assert memory.reflect() == {"derived": 0, "superseded": 0}
-        found = memory.recall("猫の名前は何ですか？")
-        assert (len(found.hits) > 0) == ("猫" in "".join(turns))
-        assert memory.recall("").hits == ()
-
-
 def test_a_space_with_a_dense_encoder() -> None:
     with opened(Tim(replace(SMALL, probes=32)), encoders=Encoders(dense=Hashed())) as memory:
         memory.remember([*LIFE, *topical(20)])

@@ -186,17 +186,6 @@ def test_it_derives_nothing_and_forgets_nothing() -> None:
         assert picture(memory) == before
 
 
-@pytest.mark.parametrize("turns", [[], ["Hello!"], ["猫の名前はミソです。"], ["🙂"], ["a " * 5000]])
-def test_hardly_anything_to_remember(turns: list[str]) -> None:
-    with opened("timetables") as memory:
-        memory.remember(turns)
-        memory.reflect()
-        found = memory.recall("猫の名前は何ですか？", now=NOW)
-        assert (len(found.hits) > 0) == ("猫" in "".join(turns))
-        for query in ("", "\n\n", "What did we discuss?", "What did we discuss in session 1?", "then"):
-            assert len(memory.recall(query, now=NOW).hits) <= len(turns)
-
-
 def test_undated_turns_are_in_no_time_but_can_be_found() -> None:
     with opened("timetables") as memory:
         memory.remember(topical(20))

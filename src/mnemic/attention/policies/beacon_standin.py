@@ -50,7 +50,9 @@ class BeaconStandIn(Windowed):
 
     def check(self, anatomy: Anatomy) -> None:
         if self.stride > anatomy.window:
-            raise InputError(f"the stride is more than the {anatomy.window} tokens this model was trained for")
+            raise InputError(
+                f"lower the stride: this model was trained for {anatomy.window} tokens, not for {self.stride}"
+            )
 
     def limit(self) -> int | None:
         return self.stride if self.rule == "nothing" else None

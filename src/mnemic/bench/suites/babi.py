@@ -7,11 +7,9 @@ et al. 2024), whose filler is books. ``PER_TASK`` questions are drawn from each 
 
 from __future__ import annotations
 
-import gzip
 import random
 import re
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -19,22 +17,13 @@ from mnemic.bench import metrics
 from mnemic.bench.generate import chatter
 from mnemic.bench.suite import Base, Case, Data, Item, Measure, Question, Score, recall_at, required, tabulate
 from mnemic.errors import InputError
+from mnemic.neural.tasks.babi import Problem, read
 from mnemic.text.record import Turn
 
 FILLER = 400
 PER_TASK = 20
 _FILE = re.compile(r"qa(\d+)_(.+)_test\.txt(?:\.gz)?")
 _START = datetime(2024, 1, 1, 9, tzinfo=UTC)
-
-
-@dataclass(frozen=True, slots=True)
-class Problem:
-    """One question with the statements before it, each with its line number; ``support`` are line numbers."""
-
-    statements: tuple[tuple[int, str], ...]
-    question: str
-    answer: str
-    support: tuple[int, ...]
 
 
 class Babi(Base):
@@ -94,18 +83,3 @@ class Babi(Base):
             "all@10": lambda item: metrics.hit_all(item.turns[:10], item.question.gold),
         }
         return tabulate(items, measures)
-
-
-def read(path: Path) -> Iterator[Problem]:
-    """The questions of one file. A line is ``N text`` or ``N question<tab>answer<tab>N N``; N = 1 begins a story."""
-    story: list[tuple[int, str]] = []
-    with gzip.open(path, "rt", encoding="utf-8") if path.suffix == ".gz" else path.open(encoding="utf-8") as file:
-        for line in file:
-            number, _, rest = line.rstrip("\n").partition(" ")
-            if number == "1":
-                story = []
-            text, *asked = rest.split("\t")
-            if asked:
-                yield Problem(tuple(story), text.strip(), asked[0], tuple(map(int, asked[1].split())))
-            else:
-                story.append((int(number), text))

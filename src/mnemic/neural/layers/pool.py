@@ -72,9 +72,13 @@ class StatePoolMemory(MemoryLayer):
         detach: bool = False,
     ) -> None:
         super().__init__()
-        for value, known in ((carrier, ("ssm", "window")), (across, ("lower", "all")), (replace, ("fifo", "priority"))):
+        for name, value, known in (
+            ("carrier", carrier, ("ssm", "window")),
+            ("across", across, ("lower", "all")),
+            ("replace", replace, ("fifo", "priority")),
+        ):
             if value not in known:
-                raise InputError(f"{value!r} is none of {', '.join(known)}")
+                raise InputError(f"{name} is one of {', '.join(known)}, not {value!r}")
         if min(layers, chunk, pool, width, top, every) < 1 or fade <= 0:
             raise InputError("layers, chunk, pool, width, top and every are at least 1, fade is above 0")
         self.d_model, self.chunk, self.layers = d_model, chunk, layers

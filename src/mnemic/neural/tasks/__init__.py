@@ -69,4 +69,5 @@ def _value(name: str, value: Any, kind: Any) -> Any:
             return {"true": True, "false": False}[value.lower()]
         return kinds[0](value)
     except (KeyError, ValueError):
-        raise InputError(f"{value!r} is no value for {name}") from None
+        wanted = "true or false" if kinds[0] is bool else kinds[0].__name__
+        raise InputError(f"{value!r} is no value for {name}: give {wanted}") from None

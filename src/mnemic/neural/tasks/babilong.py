@@ -7,8 +7,6 @@ of the length, a quarter, all.
 
 from __future__ import annotations
 
-import gzip
-from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
@@ -17,8 +15,8 @@ from typing import ClassVar
 import numpy as np
 
 from mnemic.errors import InputError, NotFoundError
-from mnemic.neural.tasks import filler, worlds
-from mnemic.neural.tasks.base import Batch, Task, at_least, collate
+from mnemic.neural.tasks import babi, filler, worlds
+from mnemic.neural.tasks.base import DEPTHS, Batch, Task, at_least, collate, multiples
 from mnemic.neural.tasks.words import Words
 from mnemic.neural.tasks.worlds import Story
 
@@ -33,7 +31,7 @@ class Babilong(Task):
 
     name: ClassVar[str] = "babilong"
     by: ClassVar[tuple[str, ...]] = ("depth",)
-    labels: ClassVar[dict[str, tuple[str, ...]]] = {"depth": ("0-20 %", "20-40 %", "40-60 %", "60-80 %", "80-100 %")}
+    labels: ClassVar[dict[str, tuple[str, ...]]] = {"depth": DEPTHS}
 
     kind: int = 1
     facts: int = 8
@@ -71,9 +69,7 @@ class Babilong(Task):
         return replace(self, length=self.length // share)
 
     def tests(self) -> dict[str, Task]:
-        lengths = [self.length]
-        while lengths[-1] and lengths[-1] * 4 <= self.longest:
-            lengths.append(lengths[-1] * 4)
+        lengths = multiples(self.length, 4, self.longest)
         return {f"{length} tokens": replace(self, length=length) for length in lengths}
 
     def held_out(self) -> Task:
@@ -129,20 +125,11 @@ def _stories(folder: str, kind: int, split: str) -> list[Story]:
         raise NotFoundError(
             f"{folder} holds no qa{kind}_*_{split}.txt: name the folder of the bAbI files (task_1-20, en)"
         )
-    with gzip.open(found[0], "rt", encoding="utf-8") if found[0].suffix == ".gz" else found[0].open("rt") as file:
-        return list(_read(file))
+    return [
+        Story(tuple(_words(fact) for _, fact in each.statements), _words(each.question), each.answer.lower())
+        for each in babi.read(found[0])
+    ]
 
 
-def _read(lines: Iterable[str]) -> Iterable[Story]:
-    """A line is ``N sentence`` or ``N question<tab>answer<tab>support``; a new story begins at N = 1."""
-    facts: list[tuple[str, ...]] = []
-    for line in lines:
-        number, _, rest = line.strip().partition(" ")
-        if number == "1":
-            facts = []
-        text, *asked = rest.split("\t")
-        words = tuple(text.lower().replace(".", " .").replace("?", " ?").split())
-        if asked:
-            yield Story(tuple(facts), words, asked[0].lower())
-        else:
-            facts.append(words)
+def _words(text: str) -> tuple[str, ...]:
+    return tuple(text.lower().replace(".", " .").replace("?", " ?").split())

@@ -166,6 +166,18 @@ def bucket(distance: int) -> int:
     return 1 << max(0, distance.bit_length() - 1)
 
 
+def multiples(first: int, factor: int, most: int) -> list[int]:
+    """``first``, ``factor`` times it, and so on up to ``most``: what a task is tested at. 0 stays alone."""
+    found = [first]
+    while found[-1] and found[-1] * factor <= most:
+        found.append(found[-1] * factor)
+    return found
+
+
+DEPTHS = ("0-20 %", "20-40 %", "40-60 %", "60-80 %", "80-100 %")
+"""The labels of fifths of a text, by which answers are grouped."""
+
+
 def at_least(**bounds: tuple[float, float]) -> None:
     """Raises :class:`InputError` for the first setting (name=(value, least)) that is too small."""
     for name, (value, least) in bounds.items():

@@ -14,7 +14,7 @@ from typing import ClassVar
 import numpy as np
 
 from mnemic.errors import InputError
-from mnemic.neural.tasks.base import Batch, Task, at_least, bucket, collate
+from mnemic.neural.tasks.base import Batch, Task, at_least, bucket, collate, multiples
 from mnemic.neural.tasks.words import Words
 
 NAMES = "ana ben cora dov ella finn gita hugo ines jon kaia luis mara nils olga paul".split()
@@ -60,9 +60,7 @@ class Book(Task):
         return 1 / len(TRAITS["the"])
 
     def tests(self) -> dict[str, Task]:
-        lengths = [self.length]
-        while lengths[-1] * 2 <= self.longest:
-            lengths.append(lengths[-1] * 2)
+        lengths = multiples(self.length, 2, self.longest)
         return {f"{length} tokens": replace(self, length=length) for length in lengths}
 
     def sample(self, batch: int, rng: np.random.Generator) -> Batch:

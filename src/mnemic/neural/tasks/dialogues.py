@@ -13,7 +13,7 @@ from typing import ClassVar
 import numpy as np
 
 from mnemic.errors import InputError
-from mnemic.neural.tasks.base import Batch, Task, at_least, bucket, collate
+from mnemic.neural.tasks.base import Batch, Task, at_least, bucket, collate, multiples
 from mnemic.neural.tasks.words import Words
 
 TOPICS = "car cat town team tea song coat boat desk lamp hat bike".split()
@@ -61,9 +61,7 @@ class Dialogues(Task):
         return 1 / len(VALUES)
 
     def tests(self) -> dict[str, Task]:
-        counts = [self.turns]
-        while counts[-1] * 2 <= self.longest:
-            counts.append(counts[-1] * 2)
+        counts = multiples(self.turns, 2, self.longest)
         return {f"{count} turns": replace(self, turns=count) for count in counts}
 
     def sample(self, batch: int, rng: np.random.Generator) -> Batch:

@@ -13,7 +13,7 @@ from typing import ClassVar
 
 import numpy as np
 
-from mnemic.neural.tasks.base import Batch, Task, at_least, collate
+from mnemic.neural.tasks.base import DEPTHS, Batch, Task, at_least, collate, multiples
 from mnemic.neural.tasks.filler import WORDS, sentences
 from mnemic.neural.tasks.words import Words
 
@@ -23,12 +23,12 @@ _LEXICON = Words([*WORDS, *_TOLD, *_ASKED, ".", *"0123456789"])
 
 @dataclass(frozen=True)
 class Passkey(Task):
-    """``length`` tokens with a number of ``digits`` at any depth; asked at ``longest`` and half that too, and at the
-    lengths between by powers of four."""
+    """``length`` tokens with a number of ``digits`` at any depth; tested at that length, at four times it, and so on
+    up to ``longest``."""
 
     name: ClassVar[str] = "passkey"
     by: ClassVar[tuple[str, ...]] = ("depth",)
-    labels: ClassVar[dict[str, tuple[str, ...]]] = {"depth": ("0-20 %", "20-40 %", "40-60 %", "60-80 %", "80-100 %")}
+    labels: ClassVar[dict[str, tuple[str, ...]]] = {"depth": DEPTHS}
     headline: ClassVar[str] = "exact"
 
     length: int = 128
@@ -52,9 +52,7 @@ class Passkey(Task):
         return _LEXICON
 
     def tests(self) -> dict[str, Task]:
-        lengths = [self.length]
-        while lengths[-1] * 4 <= self.longest:
-            lengths.append(lengths[-1] * 4)
+        lengths = multiples(self.length, 4, self.longest)
         return {f"{length} tokens": replace(self, length=length) for length in lengths}
 
     def sample(self, batch: int, rng: np.random.Generator) -> Batch:
