@@ -15,16 +15,16 @@ TOKENS = torch.randint(11, (2, 9), generator=torch.Generator().manual_seed(0))
 
 
 def model(**settings: object) -> Backbone:
-    made = {"vocab": 11, "d_model": 16, "n_layers": 2, "layer": Fading, "window": 3} | settings
+    made = {"vocab": 11, "d_model": 16, "n_layers": 2, "layer": Fading, "conv": 3} | settings
     return Backbone(**made).double()  # type: ignore[arg-type]
 
 
 def test_logits_have_the_shape_of_tokens_and_a_state_stands_for_every_memory() -> None:
     logits, states = model()(TOKENS)
     assert logits.shape == (2, 9, 11)
-    assert [state.kind for state in states] == ["window", "fading"] * 2
+    assert [state.kind for state in states] == ["conv", "fading"] * 2
     assert [state.seen for state in states] == [9] * 4
-    _, states = model(window=None)(TOKENS)
+    _, states = model(conv=None)(TOKENS)
     assert [state.kind for state in states] == ["fading"] * 2
 
 
@@ -54,7 +54,7 @@ def test_the_past_alone_decides() -> None:
 
 
 def test_masked_tokens_are_as_if_they_were_not_remembered() -> None:
-    made, mask = model(window=None), torch.ones(2, 9, dtype=torch.bool)
+    made, mask = model(conv=None), torch.ones(2, 9, dtype=torch.bool)
     mask[:, 3:6] = False
     kept = torch.cat((TOKENS[:, :3], TOKENS[:, 6:]), 1)
     torch.testing.assert_close(made(TOKENS, mask=mask)[0][:, 6:], made(kept)[0][:, 3:], rtol=0, atol=1e-12)
@@ -62,8 +62,8 @@ def test_masked_tokens_are_as_if_they_were_not_remembered() -> None:
 
 
 def test_the_control_has_the_parameters_and_forgets() -> None:
-    """Without local attention and memory, a token's logits depend on itself alone."""
-    reads, control = model(window=None), model(window=None, reading=False)
+    """Without convolution and memory, a token's logits depend on itself alone."""
+    reads, control = model(conv=None), model(conv=None, reading=False)
     assert control.parameters_count == reads.parameters_count
     other = TOKENS.clone()
     other[:, 0] = (other[:, 0] + 1) % 11
@@ -88,14 +88,14 @@ def test_an_untied_head_has_weights_of_its_own() -> None:
 
 
 def test_states_of_memories_stay_and_those_of_full_attention_grow() -> None:
-    fixed, growing = model(), model(layer="full", window=None)
-    # Two layers: the mean [16] of each, and of local attention two keys and two values [16] and which are there [2].
-    assert fixed.state_bytes(50) == fixed.state_bytes(5000) == 2 * (16 * 8 + 2 * 2 * 16 * 8 + 2)
+    fixed, growing = model(), model(layer="full", conv=None)
+    # Two layers: the mean [16] of each, and the two tokens [16] before that the convolution reads.
+    assert fixed.state_bytes(50) == fixed.state_bytes(5000) == 2 * (16 * 8 + 2 * 16 * 8)
     assert growing.state_bytes(50) == 50 * growing.state_bytes(1)
 
 
 def test_a_model_comes_back_from_its_file(tmp_path: Path) -> None:
-    made = Backbone(11, 16, 2, "window", {"window": 5, "heads": 2}, window=3, tied=False, seed=3)
+    made = Backbone(11, 16, 2, "window", {"window": 5, "heads": 2}, conv=3, tied=False, seed=3)
     made.save(tmp_path / "model.safetensors")
     again = Backbone.load(tmp_path / "model.safetensors")
     assert again.config == made.config
@@ -116,7 +116,7 @@ def test_a_model_of_a_function_needs_it_again(tmp_path: Path) -> None:
 
 
 def test_what_cannot_be_is_refused(tmp_path: Path) -> None:
-    for wrong in ({"d_model": 0}, {"window": 0}, {"settings": {"keep": 0.5}}):
+    for wrong in ({"d_model": 0}, {"conv": 0}, {"settings": {"keep": 0.5}}):
         with pytest.raises(InputError):
             model(**wrong)
     with pytest.raises(NotFoundError, match="no layer 'nonsense'"):

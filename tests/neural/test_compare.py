@@ -147,7 +147,7 @@ def influence(model: Backbone, length: int) -> list[float]:
 
 @pytest.mark.parametrize("name", ["none", "window"])
 def test_controls_see_less_than_the_distance_of_recall(name: str) -> None:
-    """Two blocks of local attention to 2 tokens, and in the second case a window of 4, reach 2 and 8 tokens back."""
+    """Two blocks of a convolution over 2 tokens, and in the second case a window of 4, reach 2 and 8 tokens back."""
     back = {"none": 2, "window": 8}[name]
     seen = influence(Shape(d_model=32).build(name, 10), 40)
     assert all(each > 0 for each in seen[-1 - back :])
@@ -180,3 +180,12 @@ def test_controls_are_those_that_the_docs_name() -> None:
     assert comparing.CONTROLS == ("none", "window", "full", "gated-deltanet")
     for name in comparing.CONTROLS:
         Shape(d_model=16, n_layers=1, settings={"gated-deltanet": {"heads": 2}}).build(name, 10)
+
+
+@pytest.mark.parametrize("name", ["window", "deltanet", "titans-mag", "memmamba"])
+def test_models_can_be_made_equally_large(name: str) -> None:
+    shape = Shape(d_model=32, parameters=125_000)
+    count = shape.build(name, 20).parameters_count
+    assert abs(count - 125_000) <= shape.n_layers * (2 * shape.d_model + 1) / 2
+    with pytest.raises(InputError, match="give more"):
+        replace(shape, parameters=5_000).build(name, 20)

@@ -24,13 +24,13 @@ BATCH = Batch(
 
 
 def gradients(segment: int | None, tbptt: int) -> tuple[float, list[Tensor]]:
-    model = Backbone(11, 16, 2, Fading, window=3).double()
+    model = Backbone(11, 16, 2, Fading, conv=3).double()
     loss = SegmentRunner(model, segment, tbptt).backward(BATCH)
     return loss, [each.grad.clone() for each in model.parameters() if each.grad is not None]
 
 
 def test_the_loss_is_the_mean_over_what_counts() -> None:
-    logits, _ = Backbone(11, 16, 2, Fading, window=3).double()(BATCH.tokens)
+    logits, _ = Backbone(11, 16, 2, Fading, conv=3).double()(BATCH.tokens)
     mean = functional.cross_entropy(logits[BATCH.mask], BATCH.targets[BATCH.mask])
     assert gradients(None, 1)[0] == pytest.approx(mean.item(), abs=1e-6)
 
@@ -67,7 +67,7 @@ def test_gradients_reach_tbptt_segments_back_and_no_further() -> None:
 
 @pytest.mark.parametrize("segment", [None, 1, 5])
 def test_judging_in_segments_is_judging_the_whole(segment: int | None) -> None:
-    model = Backbone(11, 16, 2, Fading, window=3).double()
+    model = Backbone(11, 16, 2, Fading, conv=3).double()
     logits, _ = model(BATCH.tokens)
     nats, right = SegmentRunner(model, segment).judge(BATCH)
     picked = -logits.log_softmax(-1).gather(-1, BATCH.targets[..., None])[..., 0]
@@ -77,7 +77,7 @@ def test_judging_in_segments_is_judging_the_whole(segment: int | None) -> None:
 
 
 def test_a_stream_is_read_as_it_comes() -> None:
-    model = Backbone(11, 16, 2, Fading, window=3).double()
+    model = Backbone(11, 16, 2, Fading, conv=3).double()
     asked = []
 
     def pieces() -> Iterator[Tensor]:

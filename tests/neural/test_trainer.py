@@ -47,7 +47,7 @@ SHORT = Training(steps=8, batch=4, log_every=2, save_every=3)
 
 
 def trainer(settings: Training = SHORT, task: Task | None = None, **options: Any) -> Trainer:
-    return Trainer(Backbone(6, 16, 1, Fading, window=2), task or First(), settings, **options)
+    return Trainer(Backbone(6, 16, 1, Fading, conv=2), task or First(), settings, **options)
 
 
 def weights(of: Trainer) -> dict[str, torch.Tensor]:
@@ -240,12 +240,12 @@ def test_settings_by_name() -> None:
 
 @pytest.mark.slow
 def test_a_memory_learns_recall_and_its_control_does_not() -> None:
-    """Four pairs, asked after more filler than the local attention sees."""
+    """Four pairs, asked after more filler than the convolution reaches."""
     task = make("mqar", {"pairs": 4, "gap": 8, "keys": 8, "values": 8, "fillers": 2})
-    settings = Training(steps=120, batch=32, lr=5e-3)
+    settings = Training(steps=200, batch=32, lr=5e-3)
     scores = {}
     for reading in (True, False):
-        model = Backbone(task.vocab, 32, 1, "gated-deltanet", {"heads": 2}, window=2, reading=reading)
+        model = Backbone(task.vocab, 32, 1, "gated-deltanet", {"heads": 2}, conv=2, reading=reading)
         scores[reading] = Trainer(model, task, settings).run()["result"]["headline"]
     assert scores[True] > 0.75
     assert scores[False] < 0.4

@@ -1,6 +1,6 @@
 """A small language model around any memory layer: the slot that all layers are compared in.
 
-A block is, in this order and each with a residual around a normalised input: local attention over ``window`` tokens
+A block is, in this order and each with a residual around a normalised input: a convolution over ``conv`` tokens
 (optional; it lets a memory see what stands next to each other, and is too short to answer for it), the memory, and a
 feed-forward part.
 """
@@ -21,6 +21,7 @@ from torch.nn import functional
 from mnemic.errors import ConflictError, InputError
 from mnemic.neural import registry
 from mnemic.neural.layer import MemoryLayer
+from mnemic.neural.layers.conv import ShortConv
 from mnemic.neural.state import MemState
 
 _FORMAT = "1"
@@ -31,8 +32,8 @@ class Backbone(nn.Module):
     """Tokens in, logits out, one state for every layer that remembers.
 
     ``layer`` is a name of :data:`mnemic.neural.registry.LAYERS` with its ``settings``, or a function from ``d_model``
-    to a layer (such a model can be saved, but is loaded only with that function at hand). ``window`` is the length of
-    the local attention before each memory, None for none. ``reading`` false makes the control that has the same
+    to a layer (such a model can be saved, but is loaded only with that function at hand). ``conv`` is the width of
+    the short convolution before each memory, None for none. ``reading`` false makes the control that has the same
     parameters and neither writes nor reads its memories. ``hidden`` is the width of the feed-forward part (default:
     twice ``d_model``); ``tied`` takes the embedding for the output too. First weights are drawn from ``seed``, whatever
     was drawn before.
@@ -46,20 +47,20 @@ class Backbone(nn.Module):
         layer: str | Factory = "gated-deltanet",
         settings: Mapping[str, Any] | None = None,
         *,
-        window: int | None = None,
+        conv: int | None = None,
         reading: bool = True,
         hidden: int | None = None,
         tied: bool = True,
         seed: int = 0,
     ) -> None:
         super().__init__()
-        if vocab < 1 or d_model < 1 or n_layers < 1 or (window is not None and window < 1):
-            raise InputError("vocab, d_model, n_layers and window must be at least 1")
+        if vocab < 1 or d_model < 1 or n_layers < 1 or (conv is not None and conv < 1):
+            raise InputError("vocab, d_model, n_layers and conv must be at least 1")
         if settings and not isinstance(layer, str):
             raise InputError("settings go with the name of a layer: a function makes its layer ready")
         self.config: dict[str, Any] = {
             "vocab": vocab, "d_model": d_model, "n_layers": n_layers,
-            "layer": layer if isinstance(layer, str) else None, "settings": dict(settings or {}), "window": window,
+            "layer": layer if isinstance(layer, str) else None, "settings": dict(settings or {}), "conv": conv,
             "reading": reading, "hidden": hidden, "tied": tied, "seed": seed,
         }  # fmt: skip
         self.reading = reading
@@ -70,7 +71,7 @@ class Backbone(nn.Module):
             self.blocks = nn.ModuleList(
                 _Block(
                     d_model,
-                    registry.make("window", d_model, window=window) if window else None,
+                    ShortConv(d_model, width=conv) if conv else None,
                     registry.make(layer, d_model, **(settings or {})) if isinstance(layer, str) else layer(d_model),
                     hidden or 2 * d_model,
                 )

@@ -44,14 +44,16 @@ _T = (12.706, 4.303, 3.182, 2.776, 2.571, 2.447, 2.365, 2.306, 2.262, 2.228, 2.2
 
 @dataclass(frozen=True)
 class Shape:
-    """The backbone that everything is compared in: ``local`` is the window of the attention before each memory (0:
-    none), ``reach`` that of the control called ``window``. ``settings`` of layers by their names go before those of
-    :data:`NEAR`, which are left out where ``near`` is false. ``device`` is torch's name of where it runs.
+    """The backbone that everything is compared in: ``conv`` is the width of the convolution before each memory (0:
+    none), ``reach`` that of the control called ``window``. With ``parameters`` the feed-forward parts are made so wide
+    that every model has about as many. ``settings`` of layers by their names go before those of :data:`NEAR`, which are
+    left out where ``near`` is false. ``device`` is torch's name of where it runs.
     """
 
     d_model: int = 64
     n_layers: int = 2
-    local: int = 2
+    conv: int = 2
+    parameters: int | None = None
     reach: int = 4
     near: bool = True
     device: str = "cpu"
@@ -60,14 +62,25 @@ class Shape:
     def build(self, name: str, vocab: int, *, base: str = "gated-deltanet", seed: int = 0) -> Backbone:
         """The model of a layer or a control; ``none`` is that of ``base`` without its memory.
 
-        Raises :class:`InputError` for a device that is not there."""
+        Raises :class:`InputError` for a device that is not there, and for fewer ``parameters`` than the layer has."""
         layer = base if name == "none" else name
         given = {"window": {"window": self.reach}, **(NEAR if self.near else {})}.get(layer, {})
         settings = {**given, **self.settings.get(layer, {})}
-        model = Backbone(
-            vocab, self.d_model, self.n_layers, layer, settings,
-            window=self.local or None, reading=name != "none", seed=seed,
-        )  # fmt: skip
+
+        def made(hidden: int | None) -> Backbone:
+            return Backbone(
+                vocab, self.d_model, self.n_layers, layer, settings,
+                conv=self.conv or None, reading=name != "none", hidden=hidden, seed=seed,
+            )  # fmt: skip
+
+        model = made(None)
+        if self.parameters is not None:
+            unit = self.n_layers * (2 * self.d_model + 1)  # what one more hidden feature costs in every block
+            hidden = 2 * self.d_model + round((self.parameters - model.parameters_count) / unit)
+            if hidden < 1:
+                least = model.parameters_count - unit * (2 * self.d_model - 1)
+                raise InputError(f"{name} has at least {least:,} parameters, not {self.parameters:,}: give more")
+            model = made(hidden)
         try:
             return model.to(torch.device(self.device))
         except (RuntimeError, AssertionError) as error:
