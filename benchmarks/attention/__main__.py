@@ -3,6 +3,7 @@
     python benchmarks/attention passkey --out benchmarks/results/attention-passkey.json
     python benchmarks/attention perplexity --text BOOK.txt --out benchmarks/results/attention-perplexity.json
     python benchmarks/attention turns --data DIR --out benchmarks/results/attention-turns.json
+    python benchmarks/attention beacons --text BOOK.txt --out benchmarks/results/attention-beacons.json
     python benchmarks/attention dialogues --data DIR --out benchmarks/results/attention-dialogues.json
     python benchmarks/attention table benchmarks/results/attention-*.json > benchmarks/attention.md
 
@@ -19,6 +20,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import beacons
 import dialogues
 import passkey
 import perplexity
@@ -49,8 +51,7 @@ def passkeys(arguments: argparse.Namespace, model: Any, tokenizer: Any) -> Itera
 
 def perplexities(arguments: argparse.Namespace, model: Any, tokenizer: Any) -> Iterator[Work]:
     wanted = contenders(arguments.budget)
-    text = Path(arguments.text).read_text(encoding="utf-8")[arguments.skip :]
-    ids = tokenizer(text, add_special_tokens=False)["input_ids"][: arguments.tokens]
+    ids = _book(arguments, tokenizer)[: arguments.tokens]
     for name in _names(arguments, wanted):
         yield {"policy": name}, lambda n=name: perplexity.measure(model, n, wanted[n], ids, arguments.bucket)
 
@@ -86,6 +87,11 @@ def questions(arguments: argparse.Namespace, model: Any, tokenizer: Any) -> Iter
             yield key, lambda n=name, case=case: dialogues.measure(model, tokenizer, n, wanted[n], case)
 
 
+def _book(arguments: argparse.Namespace, tokenizer: Any) -> list[int]:
+    text = Path(arguments.text).read_text(encoding="utf-8")[arguments.skip :]
+    return list(tokenizer(text, add_special_tokens=False)["input_ids"])
+
+
 def _names(arguments: argparse.Namespace, wanted: dict[str, Any]) -> list[str]:
     return [each for each in arguments.policies.split(",") if each in wanted] if arguments.policies else list(wanted)
 
@@ -104,6 +110,14 @@ def run(arguments: argparse.Namespace) -> None:
         "model": arguments.model, "budget": arguments.budget, "machine": machine.describe(),
         "versions": machine.versions() | {"torch": torch.__version__},
     }  # fmt: skip
+    if arguments.what == "beacons":
+        with Progress() as bar:
+            task = bar.add_task("training beacons", total=arguments.steps)
+            told["runs"] = beacons.measure(
+                model, _book(arguments, tokenizer), arguments.steps, 8, lambda step, loss: bar.advance(task)
+            )
+        out.write_text(json.dumps(told, indent=1) + "\n")
+        return
     done = [{k: run[k] for k in run if k in ("policy", "length", "seed", "task", "episode", "case")}
             for run in told["runs"]]  # fmt: skip
     works = [(key, work) for key, work in KINDS[arguments.what](arguments, model, tokenizer) if key not in done]
@@ -118,7 +132,7 @@ def run(arguments: argparse.Namespace) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("what", choices=[*KINDS, "table"])
+    parser.add_argument("what", choices=[*KINDS, "beacons", "table"])
     parser.add_argument("files", nargs="*", help="table: result files")
     parser.add_argument("--model", default=pretrained.SMALL)
     parser.add_argument("--budget", type=int, default=512)
@@ -130,6 +144,7 @@ def main() -> None:
     parser.add_argument("--bucket", type=int, default=1024)
     parser.add_argument("--data", help="folder with benchmark data")
     parser.add_argument("--episodes", type=int, default=12)
+    parser.add_argument("--steps", type=int, default=120, help="of the training of beacons")
     parser.add_argument("--conversations", type=int, default=1)
     parser.add_argument("--out", default="attention.json")
     arguments = parser.parse_args()

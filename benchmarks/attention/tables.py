@@ -113,6 +113,22 @@ def questions(told: dict[str, Any]) -> list[str]:
     ]  # fmt: skip
 
 
+def trained(told: dict[str, Any]) -> list[str]:
+    runs: Runs = told["runs"]
+    run = next(run for run in runs if "steps" in run)
+    nothing = next(run["losses"] for run in runs if run["policy"] == "nothing")
+    return [
+        f"Loss, in nats a token, of {len(run['losses'])} held-out windows of 64 tokens given the 64 before them, which "
+        "are condensed to 16 keys and values a layer; and how much less that is than without them, paired. "
+        f"Rank-{run['rank']} beacons, {run['steps']} steps of two passages ({run['cpu_s']:.0f} s of one processor). "
+        "Intervals: 95 % bootstrap over windows.",
+        "",
+        *grid("kept of the window before", ["loss", "less than nothing"], _by(runs, "policy"), lambda mine: [
+            _interval(mine[0]["losses"]),
+            _interval([a - b for a, b in zip(nothing, mine[0]["losses"], strict=True)])]),
+    ]  # fmt: skip
+
+
 def _gain(runs: Runs) -> float:
     return metrics.mean([gain for run in runs for gain in run["gains"]])
 
@@ -146,5 +162,6 @@ KINDS: dict[str, tuple[str, Callable[[dict[str, Any]], list[str]]]] = {
     "passkey": ("Passkeys by length and depth", passkeys),
     "perplexity": ("Perplexity by position", perplexities),
     "turns": ("SirLLM's three tasks", talks),
+    "beacons": ("Beacons: trained, untrained, and what stands in for them", trained),
     "dialogues": ("Questions about long dialogues", questions),
 }
