@@ -53,8 +53,8 @@ def signals(
         near = has[order].copy()
         for at, _ in hops(c):
             near |= padded[at[order]]
-        found["own"] = float((has[order] @ mass).max()) / total
-        found["joint"] = float(near.any(axis=0) @ mass) / total
+        found["own"] = float(np.where(has[order], mass, 0.0).sum(axis=1).max()) / total
+        found["joint"] = float(mass[near.any(axis=0)].sum()) / total
         found["unknown"] = float(mass[c.lexical.df == 0].sum()) / total
     if cues is not None and len(cues.speakers) == 1:
         matched = scores - (weights or {}).get("spk", 0.0) * legs["spk"] if "spk" in legs else scores
