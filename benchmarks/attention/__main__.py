@@ -4,6 +4,8 @@
     python benchmarks/attention perplexity --text BOOK.txt --out benchmarks/results/attention-perplexity.json
     python benchmarks/attention turns --data DIR --out benchmarks/results/attention-turns.json
     python benchmarks/attention beacons --text BOOK.txt --out benchmarks/results/attention-beacons.json
+    python benchmarks/attention blobs --out benchmarks/results/attention-blobs.json
+    python benchmarks/attention speculation --out benchmarks/results/attention-speculation.json
     python benchmarks/attention dialogues --data DIR --out benchmarks/results/attention-dialogues.json
     python benchmarks/attention table benchmarks/results/attention-*.json > benchmarks/attention.md
 
@@ -21,9 +23,11 @@ from pathlib import Path
 from typing import Any
 
 import beacons
+import blobs
 import dialogues
 import passkey
 import perplexity
+import speculation
 import tables
 import torch
 import turns
@@ -96,6 +100,29 @@ def _names(arguments: argparse.Namespace, wanted: dict[str, Any]) -> list[str]:
     return [each for each in arguments.policies.split(",") if each in wanted] if arguments.policies else list(wanted)
 
 
+def trained(arguments: argparse.Namespace, model: Any, tokenizer: Any, bar: Progress) -> list[dict[str, Any]]:
+    task = bar.add_task("training beacons", total=arguments.steps)
+    return beacons.measure(model, _book(arguments, tokenizer), arguments.steps, 8, lambda *_: bar.advance(task))
+
+
+def injected(arguments: argparse.Namespace, model: Any, tokenizer: Any, bar: Progress) -> list[dict[str, Any]]:
+    seeds = bar.track(range(4), description="pairs of texts")
+    return [run for seed in seeds for run in blobs.measure(model, tokenizer, seed)]
+
+
+def drafted(arguments: argparse.Namespace, model: Any, tokenizer: Any, bar: Progress) -> list[dict[str, Any]]:
+    other, _ = pretrained.load(arguments.model)
+    wanted = contenders(arguments.budget)
+    targets = bar.track(["full", "lambda"], description="targets")
+    return [
+        run
+        for name in targets
+        for run in speculation.measure(model, other, tokenizer, name, wanted[name], wanted["full"], 0)
+    ]
+
+
+WHOLE = {"beacons": trained, "blobs": injected, "speculation": drafted}
+"""What is measured in one go."""
 KINDS = {"passkey": passkeys, "perplexity": perplexities, "turns": talks, "dialogues": questions}
 
 
@@ -110,13 +137,10 @@ def run(arguments: argparse.Namespace) -> None:
         "model": arguments.model, "budget": arguments.budget, "machine": machine.describe(),
         "versions": machine.versions() | {"torch": torch.__version__},
     }  # fmt: skip
-    if arguments.what == "beacons":
+    if arguments.what in WHOLE:
         with Progress() as bar:
-            task = bar.add_task("training beacons", total=arguments.steps)
-            told["runs"] = beacons.measure(
-                model, _book(arguments, tokenizer), arguments.steps, 8, lambda step, loss: bar.advance(task)
-            )
-        out.write_text(json.dumps(told, indent=1) + "\n")
+            told["runs"] = WHOLE[arguments.what](arguments, model, tokenizer, bar)
+        out.write_text(json.dumps(told, separators=(",", ":")).replace('{"policy"', '\n{"policy"') + "\n")
         return
     done = [{k: run[k] for k in run if k in ("policy", "length", "seed", "task", "episode", "case")}
             for run in told["runs"]]  # fmt: skip
@@ -132,7 +156,7 @@ def run(arguments: argparse.Namespace) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("what", choices=[*KINDS, "beacons", "table"])
+    parser.add_argument("what", choices=[*KINDS, *WHOLE, "table"])
     parser.add_argument("files", nargs="*", help="table: result files")
     parser.add_argument("--model", default=pretrained.SMALL)
     parser.add_argument("--budget", type=int, default=512)

@@ -67,7 +67,7 @@ def measure(model: Any, tokenizer: Any, name: str, policy: Policy, length: int, 
         for key, depth, wanted in told:
             fork = session.fork()
             fork.prefill(tokenizer(f"\nThe {key} key is", add_special_tokens=False)["input_ids"], chunk=256)
-            hits.append([depth, int(_says(fork, tokenizer(f" {wanted}", add_special_tokens=False)["input_ids"]))])
+            hits.append([depth, int(says(fork, tokenizer(f" {wanted}", add_special_tokens=False)["input_ids"]))])
         fork = session.fork()
         began = time.perf_counter()
         fork.generate(8, stop=[])
@@ -78,7 +78,7 @@ def measure(model: Any, tokenizer: Any, name: str, policy: Policy, length: int, 
     }  # fmt: skip
 
 
-def _says(session: Session, wanted: list[int]) -> bool:
+def says(session: Session, wanted: list[int]) -> bool:
     """Whether greedy decoding writes just this next, token by token."""
     for token in wanted:
         if int(session.logits[0].argmax()) != token:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import passkey
+from speculation import LENGTH as SPECULATED
 
 from mnemic.bench import metrics
 from mnemic.bench.report import table
@@ -129,6 +130,36 @@ def trained(told: dict[str, Any]) -> list[str]:
     ]  # fmt: skip
 
 
+def blobs(told: dict[str, Any]) -> list[str]:
+    runs: Runs = told["runs"]
+    base = {run["seed"]: run["s"] for run in runs if run["policy"] == runs[0]["policy"]}
+    return [
+        "Two texts of 512 tokens with six named keys each: keys found in percent (95 % bootstrap over keys), and the "
+        "time until questions can be asked, as a share of reading both (same run).",
+        "",
+        *grid("how the texts come in", ["first text", "second text", "time"], _by(runs, "policy"), lambda mine: [
+            *(_share([hit for run in mine for i, hit in run["hits"] if i == text]) for text in (0, 1)),
+            f"{100 * sum(run['s'] for run in mine) / sum(base[run['seed']] for run in mine):.0f} %"]),
+    ]  # fmt: skip
+
+
+def speculations(told: dict[str, Any]) -> list[str]:
+    return [
+        f"A target that has read {SPECULATED:,} tokens, a drafter of the same weights that has read the passages that "
+        "match the question. Keys written exactly, in percent (95 % bootstrap over keys); drafted tokens that were "
+        "accepted; tokens for each forward of the target.",
+        "",
+        *grid("target: way", ["keys", "accepted", "tokens a forward"], _by(told["runs"], "policy"), lambda mine: [
+            _share([hit for run in mine for hit in run["hits"]]),
+            *([f"{100 * _sum(mine, 'accepted') / _sum(mine, 'drafted'):.0f} %",
+               f"{_sum(mine, 'written') / _sum(mine, 'forwards'):.1f}"] if _sum(mine, "forwards") else ["", "1"])]),
+    ]  # fmt: skip
+
+
+def _sum(runs: Runs, key: str) -> int:
+    return sum(run[key] for run in runs)
+
+
 def _gain(runs: Runs) -> float:
     return metrics.mean([gain for run in runs for gain in run["gains"]])
 
@@ -163,5 +194,7 @@ KINDS: dict[str, tuple[str, Callable[[dict[str, Any]], list[str]]]] = {
     "perplexity": ("Perplexity by position", perplexities),
     "turns": ("SirLLM's three tasks", talks),
     "beacons": ("Beacons: trained, untrained, and what stands in for them", trained),
+    "blobs": ("Caches as files", blobs),
+    "speculation": ("Speculative decoding with retrieved passages", speculations),
     "dialogues": ("Questions about long dialogues", questions),
 }
