@@ -9,8 +9,9 @@
 
 from __future__ import annotations
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from mnemic.lazy import names
 
 if TYPE_CHECKING:
     from mnemic.client import AsyncClient, Client, aconnect, connect
@@ -24,27 +25,26 @@ if TYPE_CHECKING:
 
 __version__ = "0.1.0"
 
-# Names come from where they live on first use, so that importing the package stays cheap.
 _HOMES = {
-    "open": "mnemic.text.opening",
-    "spaces": "mnemic.text.opening",
-    "drop": "mnemic.text.opening",
-    "aopen": "mnemic.text.aio",
-    "AsyncMemory": "mnemic.text.aio",
-    "connect": "mnemic.client",
-    "aconnect": "mnemic.client",
-    "Client": "mnemic.client",
-    "AsyncClient": "mnemic.client",
-    "Memory": "mnemic.text.memory",
-    "Preview": "mnemic.text.forgetting",
-    "Answer": "mnemic.text.language.answer",
-    "Filter": "mnemic.text.plan",
-    "Hit": "mnemic.text.plan",
-    "Recall": "mnemic.text.plan",
-    "Kind": "mnemic.text.record",
-    "Receipt": "mnemic.text.record",
-    "Record": "mnemic.text.record",
-    "Turn": "mnemic.text.record",
+    "open": "text.opening",
+    "spaces": "text.opening",
+    "drop": "text.opening",
+    "aopen": "text.aio",
+    "AsyncMemory": "text.aio",
+    "connect": "client",
+    "aconnect": "client",
+    "Client": "client",
+    "AsyncClient": "client",
+    "Memory": "text.memory",
+    "Preview": "text.forgetting",
+    "Answer": "text.language.answer",
+    "Filter": "text.plan",
+    "Hit": "text.plan",
+    "Recall": "text.plan",
+    "Kind": "text.record",
+    "Receipt": "text.record",
+    "Record": "text.record",
+    "Turn": "text.record",
 }
 
 __all__ = [
@@ -69,11 +69,7 @@ __all__ = [
     "spaces",
 ]
 
-
-def __getattr__(name: str) -> Any:
-    if name in _HOMES:
-        return getattr(import_module(_HOMES[name]), name)
-    raise AttributeError(f"module 'mnemic' has no attribute {name!r}")
+__getattr__ = names(__name__, _HOMES)
 
 
 def __dir__() -> list[str]:

@@ -5,6 +5,7 @@ import pytest
 torch = pytest.importorskip("torch")
 
 from mnemic.errors import InputError  # noqa: E402
+from mnemic.neural.layer import seen_mask  # noqa: E402
 from mnemic.neural.layers.parts import (  # noqa: E402
     Attention,
     Linear,
@@ -16,7 +17,6 @@ from mnemic.neural.layers.parts import (  # noqa: E402
     join_heads,
     nested,
     pieces,
-    seen_mask,
     split_heads,
 )
 from mnemic.neural.state import MemState  # noqa: E402

@@ -278,12 +278,11 @@ class Shared(NeuralMemory):
 class WholeChunks(NeuralMemory):
     """Nothing is written of a chunk that is not full."""
 
-    def forward(self, x: Tensor, state: MemState | None = None, **options: Any) -> Any:
-        state = self.begin(x, state)
+    def run(self, x: Tensor, state: MemState, there: Tensor, **options: Any) -> Any:
         whole = x.shape[1] // self.chunk * self.chunk
-        y, after, aux = super().forward(x, state, **options)
-        if options.get("write", True):
-            after = super().forward(x[:, :whole], state)[1] if whole else state
+        y, after, aux = super().run(x, state, there, **options)
+        if options["write"]:
+            after = super().run(x[:, :whole], state, there[:, :whole], **options)[1] if whole else state
             after = state.after(x.shape[1], **after.tensors)
         return y, after, aux
 

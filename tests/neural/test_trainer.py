@@ -36,11 +36,9 @@ class First(Task):
     def chance(self) -> float:
         return 1 / 6
 
-    def sample(self, batch: int, rng: np.random.Generator) -> Batch:
-        tokens = torch.from_numpy(rng.integers(6, size=(batch, self.length)))
-        mask = torch.zeros_like(tokens, dtype=torch.bool)
-        mask[:, -1] = True
-        return Batch(tokens, tokens[:, :1].expand_as(tokens), mask)
+    def row(self, rng: np.random.Generator) -> dict[str, list[int]]:
+        tokens = rng.integers(6, size=self.length).tolist()
+        return {"tokens": tokens, "targets": [-1] * (self.length - 1) + tokens[:1]}
 
 
 SHORT = Training(steps=8, batch=4, log_every=2, save_every=3)

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import torch
 from torch import Tensor, nn
 
-from mnemic.neural.layer import Aux, MemoryLayer
+from mnemic.neural.layer import Aux, MemoryLayer, Result
 from mnemic.neural.state import MemState
 
 
@@ -21,23 +19,14 @@ class Fading(MemoryLayer):
         self.d_model, self.keep = d_model, keep
         self.inner, self.outer = nn.Linear(d_model, d_model, bias=False), nn.Linear(d_model, d_model, bias=False)
 
-    def init_state(self, batch: int, *, device: Any = None, dtype: Any = None) -> MemState:
-        return MemState(self.kind, 1, {"mean": torch.zeros(batch, self.d_model, device=device, dtype=dtype)})
+    def initial(self, batch: int, like: Tensor) -> dict[str, Tensor]:
+        return {"mean": like.new_zeros(batch, self.d_model)}
 
-    def forward(
-        self,
-        x: Tensor,
-        state: MemState | None = None,
-        *,
-        mask: Tensor | None = None,
-        write: bool = True,
-        read: bool = True,
-    ) -> tuple[Tensor, MemState, Aux]:
-        state = self.begin(x, state)
+    def run(self, x: Tensor, state: MemState, there: Tensor, *, write: bool, read: bool) -> Result:
         mean, means = state["mean"], []
         for t, each in enumerate(self.inner(x).unbind(1)):
             fresh = self.keep * mean + (1 - self.keep) * each
-            mean = fresh if mask is None else torch.where(mask[:, t, None], fresh, mean)
+            mean = torch.where(there[:, t, None], fresh, mean)
             means.append(mean)
         y = self.outer(torch.stack(means, 1)) if read else torch.zeros_like(x)
         return y, state.after(x.shape[1], mean=mean if write else state["mean"]), Aux()

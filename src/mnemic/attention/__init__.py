@@ -10,10 +10,9 @@ Names come from where they live on first use: this import pulls no torch. They n
 
 from __future__ import annotations
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from mnemic.errors import MissingExtraError
+from mnemic.lazy import names
 
 if TYPE_CHECKING:
     from mnemic.attention.beacon_weights import BeaconWeights
@@ -37,31 +36,31 @@ if TYPE_CHECKING:
     from mnemic.attention.speculate import SpeculativeDecoder, Transfer
 
 _HOMES = {
-    "attach": "mnemic.attention.session",
-    "Session": "mnemic.attention.session",
-    "Policy": "mnemic.attention.policy",
-    "FullAttention": "mnemic.attention.policy",
-    "ChannelPrune": "mnemic.attention.policies.channel_prune",
-    "HierarchicalTopK": "mnemic.attention.policies.hierarchical_topk",
-    "GatedBank": "mnemic.attention.policies.gated_bank",
-    "Resonance": "mnemic.attention.policies.resonance",
-    "Reweave": "mnemic.attention.policies.reweave",
-    "Compose": "mnemic.attention.compose",
-    "Modifier": "mnemic.attention.compose",
-    "KVBlob": "mnemic.attention.blob",
-    "inject": "mnemic.attention.blob",
-    "Sampling": "mnemic.attention.sample",
-    "SpeculativeDecoder": "mnemic.attention.speculate",
-    "Transfer": "mnemic.attention.speculate",
-    "LambdaWindow": "mnemic.attention.policies.lambda_window",
-    "SurprisalEviction": "mnemic.attention.policies.surprisal_eviction",
-    "BlockRetrieval": "mnemic.attention.policies.block_retrieval",
-    "Beacon": "mnemic.attention.policies.beacon",
-    "BeaconStandIn": "mnemic.attention.policies.beacon_standin",
-    "BeaconWeights": "mnemic.attention.beacon_weights",
-    "Remembering": "mnemic.attention.remembering",
-    "clues": "mnemic.attention.remembering",
-    "EventRetrieval": "mnemic.attention.policies.event_retrieval",
+    "attach": "session",
+    "Session": "session",
+    "Policy": "policy",
+    "FullAttention": "policy",
+    "ChannelPrune": "policies.channel_prune",
+    "HierarchicalTopK": "policies.hierarchical_topk",
+    "GatedBank": "policies.gated_bank",
+    "Resonance": "policies.resonance",
+    "Reweave": "policies.reweave",
+    "Compose": "compose",
+    "Modifier": "compose",
+    "KVBlob": "blob",
+    "inject": "blob",
+    "Sampling": "sample",
+    "SpeculativeDecoder": "speculate",
+    "Transfer": "speculate",
+    "LambdaWindow": "policies.lambda_window",
+    "SurprisalEviction": "policies.surprisal_eviction",
+    "BlockRetrieval": "policies.block_retrieval",
+    "Beacon": "policies.beacon",
+    "BeaconStandIn": "policies.beacon_standin",
+    "BeaconWeights": "beacon_weights",
+    "Remembering": "remembering",
+    "clues": "remembering",
+    "EventRetrieval": "policies.event_retrieval",
 }
 
 __all__ = [
@@ -92,18 +91,7 @@ __all__ = [
     "inject",
 ]
 
-
-def __getattr__(name: str) -> Any:
-    if name not in _HOMES:
-        raise AttributeError(f"module 'mnemic.attention' has no attribute {name!r}")
-    try:
-        return getattr(import_module(_HOMES[name]), name)
-    except ModuleNotFoundError as error:
-        if error.name in ("torch", "transformers", "safetensors"):
-            raise MissingExtraError(
-                f"mnemic.attention needs {error.name}: install it with: pip install 'mnemic[torch]'"
-            ) from error
-        raise
+__getattr__ = names(__name__, _HOMES)
 
 
 def __dir__() -> list[str]:

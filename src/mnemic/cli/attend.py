@@ -10,7 +10,8 @@ import typer
 
 from mnemic.cli import options as o
 from mnemic.cli import show
-from mnemic.errors import InputError, MissingExtraError
+from mnemic.errors import InputError
+from mnemic.lazy import torch_needed
 
 if TYPE_CHECKING:
     from mnemic.attention.policy import Policy
@@ -98,12 +99,6 @@ def _policy(name: str, settings: list[str]) -> Policy:
         if not equals:
             raise InputError(f"--set takes NAME=VALUE, not {each!r}")
         pairs[key.strip()] = value.strip()
-    try:
+    with torch_needed("mnemic attend"):
         from mnemic.attention.registry import make
-    except ModuleNotFoundError as error:
-        if error.name not in ("torch", "transformers", "safetensors"):
-            raise
-        raise MissingExtraError(
-            f"mnemic attend needs {error.name}: install it with: pip install 'mnemic[torch]'"
-        ) from error
     return make(name, pairs)

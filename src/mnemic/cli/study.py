@@ -11,7 +11,8 @@ from rich.console import Console
 from mnemic.bench import orhan
 from mnemic.bench.report import markdown
 from mnemic.bench.stimuli import KINDS
-from mnemic.errors import InputError, MissingExtraError
+from mnemic.errors import InputError
+from mnemic.lazy import torch_needed
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -66,18 +67,12 @@ def study(
     examination = orhan.Examination(pairs, _counts(exposures), _counts(retention), tuple(kind or KINDS))
 
     def make(seed: int) -> Learner:
-        try:
+        with torch_needed("mnemic bench study"):
             from mnemic.bench import learners
 
             if model == "characters":
                 return learners.Characters(seed, **settings)
             return learners.pretrained(model, seed=seed, **settings)
-        except ModuleNotFoundError as error:
-            if error.name not in ("torch", "transformers"):
-                raise
-            raise MissingExtraError(
-                f"mnemic bench study needs {error.name}: install it with: pip install 'mnemic[torch]'"
-            ) from error
 
     with Console(stderr=True).status("teaching") as status:
         result = orhan.run(

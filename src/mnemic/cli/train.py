@@ -16,7 +16,8 @@ from typer.core import TyperGroup
 
 from mnemic.cli import options as o
 from mnemic.cli import show
-from mnemic.errors import InputError, MissingExtraError
+from mnemic.errors import InputError
+from mnemic.lazy import torch_needed
 from mnemic.neural import tasks
 
 if TYPE_CHECKING:
@@ -211,15 +212,9 @@ def value(text: str) -> Any:
 
 def _load(module: str) -> Any:
     """A module of the floor; MissingExtraError without torch."""
-    try:
+    with torch_needed("mnemic train"):
         import_module("torch")
         return import_module(f"mnemic.neural.{module}")
-    except ModuleNotFoundError as error:
-        if error.name not in ("torch", "safetensors"):
-            raise
-        raise MissingExtraError(
-            f"mnemic train needs {error.name}: install it with: pip install 'mnemic[torch]'"
-        ) from error
 
 
 def _task(name: str, settings: Sequence[str] | None) -> Task:

@@ -9,10 +9,9 @@ Names come from where they live on first use: this import pulls no torch. They n
 
 from __future__ import annotations
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from mnemic.errors import MissingExtraError
+from mnemic.lazy import names
 
 if TYPE_CHECKING:
     from mnemic.neural.backbone import Backbone
@@ -112,18 +111,7 @@ __all__ = [
     "make",
 ]
 
-
-def __getattr__(name: str) -> Any:
-    if name not in _HOMES:
-        raise AttributeError(f"module 'mnemic.neural' has no attribute {name!r}")
-    try:
-        return getattr(import_module(f"mnemic.neural.{_HOMES[name]}"), name)
-    except ModuleNotFoundError as error:
-        if error.name in ("torch", "safetensors"):
-            raise MissingExtraError(
-                f"mnemic.neural needs {error.name}: install it with: pip install 'mnemic[torch]'"
-            ) from error
-        raise
+__getattr__ = names(__name__, _HOMES)
 
 
 def __dir__() -> list[str]:

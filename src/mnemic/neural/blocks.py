@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from mnemic.errors import InputError
-from mnemic.neural.layer import Aux, MemoryLayer
+from mnemic.neural.layer import Aux, MemoryLayer, Result
 from mnemic.neural.layers.attention import WindowAttention, rotate
 from mnemic.neural.layers.neural_memory import NeuralMemory
 from mnemic.neural.layers.parts import (
@@ -25,11 +25,10 @@ from mnemic.neural.layers.parts import (
     join_heads,
     nested,
     pieces,
-    seen_mask,
     split_heads,
     weights_of,
 )
-from mnemic.neural.precision import exactly, inner_dtype, wide
+from mnemic.neural.precision import exactly, wide
 from mnemic.neural.state import MemState
 
 Settings = Mapping[str, Any]
@@ -41,7 +40,15 @@ class _Block(MemoryLayer):
 
     memory: MemoryLayer
 
-    def _build(self, d_model: int, memory: MemoryLayer | Settings | None, chunk: int, n_persistent: int) -> None:
+    def __init__(
+        self,
+        d_model: int,
+        *,
+        memory: MemoryLayer | Settings | None = None,
+        chunk: int = 64,
+        n_persistent: int = 4,
+    ) -> None:
+        super().__init__()
         if isinstance(memory, MemoryLayer):
             self.memory = memory
         else:
@@ -52,14 +59,11 @@ class _Block(MemoryLayer):
         self.chunk, self.exact_chunking = self.memory.chunk, self.memory.exact_chunking
         self.persistent = nn.Parameter(torch.randn(n_persistent, d_model) * d_model**-0.5) if n_persistent else None
 
-    def init_state(
-        self, batch: int, *, device: torch.device | str | None = None, dtype: torch.dtype | None = None
-    ) -> MemState:
-        begun = self.memory.init_state(batch, device=device, dtype=dtype)
+    def initial(self, batch: int, like: Tensor) -> dict[str, Tensor]:
+        begun = self.memory.init_state(batch, device=like.device, dtype=like.dtype)
         if self.persistent is not None:
-            before = self.persistent if dtype is None else self.persistent.to(dtype)
-            begun = self.memory.write(before.expand(batch, -1, -1), begun)
-        return MemState(self.state_kind, self.state_chunk, nested("memory", begun))
+            begun = self.memory.write(self.persistent.to(like.dtype).expand(batch, -1, -1), begun)
+        return nested("memory", begun)
 
     def lengths(self, seen: int) -> Mapping[str, int]:
         before = 0 if self.persistent is None else len(self.persistent)
@@ -77,28 +81,8 @@ class LMMBlock(_Block):
 
     kind: ClassVar[str] = "lmm"
 
-    def __init__(
-        self,
-        d_model: int,
-        *,
-        memory: MemoryLayer | Settings | None = None,
-        chunk: int = 64,
-        n_persistent: int = 4,
-    ) -> None:
-        super().__init__()
-        self._build(d_model, memory, chunk, n_persistent)
-
-    def forward(
-        self,
-        x: Tensor,
-        state: MemState | None = None,
-        *,
-        mask: Tensor | None = None,
-        write: bool = True,
-        read: bool = True,
-    ) -> tuple[Tensor, MemState, Aux]:
-        state = self.begin(x, state)
-        y, after, aux = self.memory(x, self._memory_state(state), mask=mask, write=write, read=read)
+    def run(self, x: Tensor, state: MemState, there: Tensor, *, write: bool, read: bool) -> Result:
+        y, after, aux = self.memory(x, self._memory_state(state), mask=there, write=write, read=read)
         return y, state.after(x.shape[1], **nested("memory", after)) if write else state, aux
 
 
@@ -115,17 +99,13 @@ class _Beside(_Block):
         heads: int = 4,
         window: int = 64,
     ) -> None:
-        super().__init__()
-        self._build(d_model, memory, chunk, n_persistent)
+        super().__init__(d_model, memory=memory, chunk=chunk, n_persistent=n_persistent)
         self.attention = WindowAttention(d_model, heads=heads, window=window)
         self.attention.prefix = self.persistent
 
-    def init_state(
-        self, batch: int, *, device: torch.device | str | None = None, dtype: torch.dtype | None = None
-    ) -> MemState:
-        begun = super().init_state(batch, device=device, dtype=dtype)
-        near = self.attention.init_state(batch, device=device, dtype=dtype)
-        return begun.after(0, **nested("attention", near))
+    def initial(self, batch: int, like: Tensor) -> dict[str, Tensor]:
+        near = self.attention.init_state(batch, device=like.device, dtype=like.dtype)
+        return {**super().initial(batch, like), **nested("attention", near)}
 
     def _near(self, state: MemState) -> MemState:
         return inner("attention", self.attention.kind, state)
@@ -153,18 +133,9 @@ class MAGBlock(_Beside):
         self.norm_near, self.norm_far = Norm(d_model), Norm(d_model)
         self.to_out = Linear(d_model, d_model, bias=False)
 
-    def forward(
-        self,
-        x: Tensor,
-        state: MemState | None = None,
-        *,
-        mask: Tensor | None = None,
-        write: bool = True,
-        read: bool = True,
-    ) -> tuple[Tensor, MemState, Aux]:
-        state = self.begin(x, state)
-        far, memory, aux = self.memory(x, self._memory_state(state), mask=mask, write=write, read=read)
-        near, attention, _ = self.attention(x, self._near(state), mask=mask, write=write, read=read)
+    def run(self, x: Tensor, state: MemState, there: Tensor, *, write: bool, read: bool) -> Result:
+        far, memory, aux = self.memory(x, self._memory_state(state), mask=there, write=write, read=read)
+        near, attention, _ = self.attention(x, self._near(state), mask=there, write=write, read=read)
         y = self.to_out(self.norm_near(near) * self.norm_far(far).sigmoid()) if read else torch.zeros_like(x)
         after = state.after(x.shape[1], **nested("memory", memory), **nested("attention", attention))
         return y, after if write else state, aux
@@ -177,20 +148,11 @@ class MALBlock(_Beside):
 
     kind: ClassVar[str] = "mal"
 
-    def forward(
-        self,
-        x: Tensor,
-        state: MemState | None = None,
-        *,
-        mask: Tensor | None = None,
-        write: bool = True,
-        read: bool = True,
-    ) -> tuple[Tensor, MemState, Aux]:
-        """As :meth:`MemoryLayer.forward`. The memory is read also with ``read`` false: the attention keeps what it
+    def run(self, x: Tensor, state: MemState, there: Tensor, *, write: bool, read: bool) -> Result:
+        """As :meth:`MemoryLayer.run`. The memory is read also with ``read`` false: the attention keeps what it
         answers."""
-        state = self.begin(x, state)
-        far, memory, aux = self.memory(x, self._memory_state(state), mask=mask, write=write)
-        y, attention, _ = self.attention(x + far, self._near(state), mask=mask, write=write, read=read)
+        far, memory, aux = self.memory(x, self._memory_state(state), mask=there, write=write)
+        y, attention, _ = self.attention(x + far, self._near(state), mask=there, write=write, read=read)
         after = state.after(x.shape[1], **nested("memory", memory), **nested("attention", attention))
         return y, after if write else state, aux
 
@@ -224,8 +186,8 @@ class MACBlock(_Block):
         heads: int = 4,
         causal: bool = True,
     ) -> None:
-        super().__init__()
-        self._build(d_model, {"conv": 0, "read": "chunk_start", **(memory or {})}, chunk, 0)
+        settings = {"conv": 0, "read": "chunk_start", **(memory or {})}
+        super().__init__(d_model, memory=settings, chunk=chunk, n_persistent=0)
         if self.memory.exact_chunking or self.memory.chunk != chunk or self.memory.conv:
             raise InputError(
                 "the memory of MAC writes by segments: leave exact, read, chunk and conv of it as they are"
@@ -235,39 +197,23 @@ class MACBlock(_Block):
         self.prefix = nn.Parameter(torch.randn(n_persistent, d_model) * d_model**-0.5) if n_persistent else None
         self.norm_in, self.norm = Norm(d_model), Norm(d_model)
 
-    def init_state(
-        self, batch: int, *, device: torch.device | str | None = None, dtype: torch.dtype | None = None
-    ) -> MemState:
-        begun = super().init_state(batch, device=device, dtype=dtype)
-        place = device or self.to_q.weight.device
-        empty = torch.zeros(
-            batch, self.heads, 0, self.width, device=place, dtype=inner_dtype(dtype or self.to_q.weight.dtype)
-        )
-        live = torch.zeros(batch, 0, dtype=torch.bool, device=place)
-        return begun.after(0, hk=empty, hv=empty, k=empty, v=empty, live=live)
+    def initial(self, batch: int, like: Tensor) -> dict[str, Tensor]:
+        empty = wide(like).new_zeros(batch, self.heads, 0, self.width)
+        near = {**dict.fromkeys(("hk", "hv", "k", "v"), empty), "live": like.new_zeros(batch, 0, dtype=torch.bool)}
+        return {**super().initial(batch, like), **near}
 
     def lengths(self, seen: int) -> Mapping[str, int]:
         near = dict.fromkeys(("hk", "hv", "k", "v", "live"), seen % self.chunk)
         return {**super().lengths(seen), **near}
 
-    def forward(
-        self,
-        x: Tensor,
-        state: MemState | None = None,
-        *,
-        mask: Tensor | None = None,
-        write: bool = True,
-        read: bool = True,
-    ) -> tuple[Tensor, MemState, Aux]:
-        """As :meth:`MemoryLayer.forward`. With ``write`` false the weights read are those of the moment."""
-        given = state = self.begin(x, state)
-        there = seen_mask(x, mask)
+    def run(self, x: Tensor, state: MemState, there: Tensor, *, write: bool, read: bool) -> Result:
+        """As :meth:`MemoryLayer.run`. With ``write`` false the weights read are those of the moment."""
         if not self.causal and state.seen % self.chunk:
             raise InputError(
                 f"as published, mac reads whole segments of {self.chunk} tokens, and {state.seen} are none: begin a "
                 "new stream, or use causal=True"
             )
-        memory, outs, surprises = self._memory_state(state), [], []
+        given, memory, outs, surprises = state, self._memory_state(state), [], []
         for piece, ends in pieces(state.seen, x.shape[1], self.chunk):
             now, live = x[:, piece], there[:, piece]
             h = self.memory.recall(now, memory, at_chunk_start=write)

@@ -28,6 +28,19 @@ class Aux:
     gates: Mapping[str, Tensor] = field(default_factory=dict)
 
 
+Result = tuple[Tensor, MemState, Aux]
+"""Outputs [B, T, d], the state after them, and what is told beside."""
+
+
+def seen_mask(x: Tensor, mask: Tensor | None) -> Tensor:
+    """``mask`` [B, T] as booleans; all true without one."""
+    if mask is None:
+        return x.new_ones(x.shape[:2], dtype=torch.bool)
+    if mask.shape != x.shape[:2]:
+        raise InputError(f"a mask has one entry for each token, {list(x.shape[:2])}, not {list(mask.shape)}")
+    return mask.to(torch.bool)
+
+
 class MemoryLayer(nn.Module, ABC):
     """A layer over [B, T, d_model] with a memory for each sequence.
 
@@ -35,6 +48,8 @@ class MemoryLayer(nn.Module, ABC):
     gradients are taken at; ``exact_chunking`` is true where that is a matter of speed alone (the state then says 1).
     ``causal`` is false for published forms that read the future: they are for tasks where that is allowed. ``variant``
     says which layer of its kind this is, where a state of another one has the same shapes and would be misread.
+
+    A layer is written as :meth:`initial` and :meth:`run`.
     """
 
     kind: ClassVar[str]
@@ -46,12 +61,23 @@ class MemoryLayer(nn.Module, ABC):
     _shapes: Mapping[str, tuple[int, ...]] | None = None
 
     @abstractmethod
+    def initial(self, batch: int, like: Tensor) -> dict[str, Tensor]:
+        """The tensors [B, ...] of a state before the first token, on the device of the scalar ``like``, which has the
+        number type of the inputs: states are in ``wide(like)``'s."""
+
+    @abstractmethod
+    def run(self, x: Tensor, state: MemState, there: Tensor, *, write: bool, read: bool) -> Result:
+        """What :meth:`forward` promises of ``x`` [B, T, d], with ``state`` and mask given and checked: ``there`` [B, T]
+        is true where a token is no padding."""
+
     def init_state(
         self, batch: int, *, device: torch.device | str | None = None, dtype: torch.dtype | None = None
     ) -> MemState:
-        """The state before the first token. It may depend on learned weights, and gradients flow into them."""
+        """The state before the first token of inputs of ``dtype``; device and type are those of the weights unless they
+        are given. It may depend on learned weights, and gradients flow into them."""
+        like = next(self.parameters(), torch.zeros(())).new_zeros((), device=device, dtype=dtype)
+        return MemState(self.state_kind, self.state_chunk, self.initial(batch, like))
 
-    @abstractmethod
     def forward(
         self,
         x: Tensor,
@@ -60,13 +86,16 @@ class MemoryLayer(nn.Module, ABC):
         mask: Tensor | None = None,
         write: bool = True,
         read: bool = True,
-    ) -> tuple[Tensor, MemState, Aux]:
+    ) -> Result:
         """``x`` [B, T, d] -> output [B, T, d], the state after it, and what is told beside.
 
         ``mask`` [B, T]: tokens that are false (padding) write nothing and nobody reads them; their own output means
         nothing. ``write`` false leaves what is remembered as it was; ``read`` false gives zeros and saves the reading.
         Any T >= 1 is allowed, also beyond or below the chunk size, and any split of a sequence gives the same.
+
+        Raises :class:`InputError` for an input, and :class:`ConflictError` for a state, that is not this layer's.
         """
+        return self.run(x, self.begin(x, state), seen_mask(x, mask), write=write, read=read)
 
     def step(self, x: Tensor, state: MemState) -> tuple[Tensor, MemState]:
         """One token [B, d] -> its output [B, d] and the next state: the same as :meth:`forward` on it."""

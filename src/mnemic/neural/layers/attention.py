@@ -13,8 +13,8 @@ import torch
 from torch import Tensor, nn
 
 from mnemic.errors import InputError
-from mnemic.neural.layer import Aux, MemoryLayer
-from mnemic.neural.precision import exactly, inner_dtype, wide
+from mnemic.neural.layer import Aux, MemoryLayer, Result
+from mnemic.neural.precision import exactly, wide
 from mnemic.neural.state import MemState
 
 
@@ -52,16 +52,10 @@ class WindowAttention(MemoryLayer):
         self.to_q, self.to_k, self.to_v, self.to_out = (nn.Linear(d_model, d_model, bias=False) for _ in range(4))
         self.prefix = nn.Parameter(torch.randn(n_prefix, d_model) * d_model**-0.5) if n_prefix else None
 
-    def init_state(
-        self, batch: int, *, device: torch.device | str | None = None, dtype: torch.dtype | None = None
-    ) -> MemState:
+    def initial(self, batch: int, like: Tensor) -> dict[str, Tensor]:
         kept = 0 if self.window is None else self.window - 1
-        inner = inner_dtype(dtype or self.to_q.weight.dtype)
-        empty = torch.zeros(
-            batch, self.heads, kept, self.d_model // self.heads, device=device or self.to_q.weight.device, dtype=inner
-        )
-        live = torch.zeros(batch, kept, device=empty.device, dtype=torch.bool)
-        return MemState(self.kind, self.state_chunk, {"k": empty, "v": empty, "live": live})
+        empty = wide(like).new_zeros(batch, self.heads, kept, self.d_model // self.heads)
+        return {"k": empty, "v": empty, "live": like.new_zeros(batch, kept, dtype=torch.bool)}
 
     def lengths(self, seen: int) -> Mapping[str, int]:
         return dict.fromkeys(("k", "v", "live"), seen) if self.window is None else {}
@@ -70,18 +64,8 @@ class WindowAttention(MemoryLayer):
         """[..., n, d] -> heads [..., H, n, d / H], in the type of states."""
         return wide(x).reshape(*x.shape[:-1], self.heads, -1).transpose(-2, -3)
 
-    def forward(
-        self,
-        x: Tensor,
-        state: MemState | None = None,
-        *,
-        mask: Tensor | None = None,
-        write: bool = True,
-        read: bool = True,
-    ) -> tuple[Tensor, MemState, Aux]:
-        """As :meth:`MemoryLayer.forward`. Tokens of one call see each other also with ``write`` false."""
-        state = self.begin(x, state)
-        there = torch.ones(x.shape[:2], dtype=torch.bool, device=x.device) if mask is None else mask.bool()
+    def run(self, x: Tensor, state: MemState, there: Tensor, *, write: bool, read: bool) -> Result:
+        """As :meth:`MemoryLayer.run`. Tokens of one call see each other also with ``write`` false."""
         k = torch.cat((state["k"], self.split(self.to_k(x))), 2)
         v = torch.cat((state["v"], self.split(self.to_v(x))), 2)
         live = torch.cat((state["live"], there), 1)

@@ -20,10 +20,10 @@ import torch
 from torch import Tensor, nn
 
 from mnemic.errors import InputError
-from mnemic.neural.layer import Aux, MemoryLayer
+from mnemic.neural.layer import Aux, MemoryLayer, Result
 from mnemic.neural.layers.attention import rotate
-from mnemic.neural.layers.parts import Linear, head_width, join_heads, seen_mask, split_heads, weights_of
-from mnemic.neural.precision import exactly, inner_dtype, wide
+from mnemic.neural.layers.parts import Linear, head_width, join_heads, split_heads, weights_of
+from mnemic.neural.precision import exactly, wide
 from mnemic.neural.state import MemState
 
 _BLOCK = 64
@@ -61,31 +61,14 @@ class KVBankMemory(MemoryLayer):
         self.to_q, self.to_k, self.to_v, self.to_out = (Linear(d_model, d_model, bias=False) for _ in range(4))
         self.gate = nn.Parameter(torch.full((heads,), gate))
 
-    def init_state(
-        self, batch: int, *, device: torch.device | str | None = None, dtype: torch.dtype | None = None
-    ) -> MemState:
-        like = self.to_q.weight
-        width = self.d_model // self.heads
-        empty = torch.zeros(
-            batch, self.heads, 0, width, device=device or like.device, dtype=inner_dtype(dtype or like.dtype)
-        )
-        live = torch.zeros(batch, 0, dtype=torch.bool, device=empty.device)
-        return MemState(self.kind, self.state_chunk, {"k": empty, "v": empty, "live": live})
+    def initial(self, batch: int, like: Tensor) -> dict[str, Tensor]:
+        empty = wide(like).new_zeros(batch, self.heads, 0, self.d_model // self.heads)
+        return {"k": empty, "v": empty, "live": like.new_zeros(batch, 0, dtype=torch.bool)}
 
     def lengths(self, seen: int) -> Mapping[str, int]:
         return dict.fromkeys(("k", "v", "live"), seen - self.first_kept(seen))
 
-    def forward(
-        self,
-        x: Tensor,
-        state: MemState | None = None,
-        *,
-        mask: Tensor | None = None,
-        write: bool = True,
-        read: bool = True,
-    ) -> tuple[Tensor, MemState, Aux]:
-        state = self.begin(x, state)
-        there = seen_mask(x, mask)
+    def run(self, x: Tensor, state: MemState, there: Tensor, *, write: bool, read: bool) -> Result:
         y, after = self.mixed(x, state, there, write=write, read=read)
         return y, after, Aux(written=there & write)
 

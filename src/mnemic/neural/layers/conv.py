@@ -13,8 +13,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from mnemic.errors import InputError
-from mnemic.neural.layer import Aux, MemoryLayer
-from mnemic.neural.layers.parts import seen_mask
+from mnemic.neural.layer import Aux, MemoryLayer, Result
 from mnemic.neural.state import MemState
 
 
@@ -30,22 +29,10 @@ class ShortConv(MemoryLayer):
         self.d_model, self.width = d_model, width
         self.taps = nn.Parameter(torch.randn(d_model, width) * width**-0.5)
 
-    def init_state(
-        self, batch: int, *, device: torch.device | str | None = None, dtype: torch.dtype | None = None
-    ) -> MemState:
-        tail = torch.zeros(batch, self.width - 1, self.d_model, device=device, dtype=dtype)
-        return MemState(self.state_kind, self.state_chunk, {"tail": tail})
+    def initial(self, batch: int, like: Tensor) -> dict[str, Tensor]:
+        return {"tail": like.new_zeros(batch, self.width - 1, self.d_model)}
 
-    def forward(
-        self,
-        x: Tensor,
-        state: MemState | None = None,
-        *,
-        mask: Tensor | None = None,
-        write: bool = True,
-        read: bool = True,
-    ) -> tuple[Tensor, MemState, Aux]:
-        state, there = self.begin(x, state), seen_mask(x, mask)
+    def run(self, x: Tensor, state: MemState, there: Tensor, *, write: bool, read: bool) -> Result:
         known = torch.cat((state["tail"].to(x.dtype), x * there[..., None]), 1)
         y = torch.zeros_like(x)
         if read:

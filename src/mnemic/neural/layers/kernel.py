@@ -14,9 +14,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from mnemic.neural.layer import Aux, MemoryLayer
-from mnemic.neural.layers.parts import Linear, Norm, head_width, join_heads, seen_mask, split_heads
-from mnemic.neural.precision import exactly, inner_dtype, wide
+from mnemic.neural.layer import Aux, MemoryLayer, Result
+from mnemic.neural.layers.parts import Linear, Norm, head_width, join_heads, split_heads
+from mnemic.neural.precision import exactly, wide
 from mnemic.neural.state import MemState
 
 
@@ -44,28 +44,14 @@ class KernelMemory(MemoryLayer):
         self.norm = Norm(self.width)
         self.to_out = Linear(d_model, d_model, bias=False)
 
-    def init_state(
-        self, batch: int, *, device: torch.device | str | None = None, dtype: torch.dtype | None = None
-    ) -> MemState:
-        inner = inner_dtype(dtype or self.to_qkv.weight.dtype)
-        place = device or self.to_qkv.weight.device
-        empty = torch.zeros(batch, self.heads, 0, self.width, device=place, dtype=inner)
-        return MemState(self.state_kind, self.state_chunk, {"k": empty, "u": empty})
+    def initial(self, batch: int, like: Tensor) -> dict[str, Tensor]:
+        empty = wide(like).new_zeros(batch, self.heads, 0, self.width)
+        return {"k": empty, "u": empty}
 
     def lengths(self, seen: int) -> Mapping[str, int]:
         return {"k": seen, "u": seen}
 
-    def forward(
-        self,
-        x: Tensor,
-        state: MemState | None = None,
-        *,
-        mask: Tensor | None = None,
-        write: bool = True,
-        read: bool = True,
-    ) -> tuple[Tensor, MemState, Aux]:
-        state = self.begin(x, state)
-        there = seen_mask(x, mask)
+    def run(self, x: Tensor, state: MemState, there: Tensor, *, write: bool, read: bool) -> Result:
         with exactly(x):
             q, k, v = (split_heads(part, self.heads) for part in wide(self.to_qkv(x)).chunk(3, -1))
             q, k = (functional.normalize(each, dim=-1, eps=1e-6) for each in (q, k))

@@ -17,9 +17,9 @@ from mnemic.errors import InputError
 from mnemic.neural.delta import delta_block
 from mnemic.neural.fast import FastNet, GatedMLPFast, LinearFast, MLPFast, Product, product_with
 from mnemic.neural.features import Identity, Poly2
-from mnemic.neural.layer import Aux, MemoryLayer
-from mnemic.neural.layers.parts import Linear, Norm, head_width, join_heads, pieces, seen_mask, split_heads
-from mnemic.neural.precision import exactly, inner_dtype, wide
+from mnemic.neural.layer import Aux, MemoryLayer, Result
+from mnemic.neural.layers.parts import Linear, Norm, head_width, join_heads, pieces, split_heads
+from mnemic.neural.precision import exactly, wide
 from mnemic.neural.rule import InnerRule, Memory
 from mnemic.neural.scan import Gates
 from mnemic.neural.state import MemState
@@ -121,42 +121,26 @@ class NeuralMemory(MemoryLayer):
         """Whether the state keeps the weights at the start of the open chunk beside those of the moment."""
         return not self.exact_chunking and self.chunk > 1
 
-    def init_state(
-        self, batch: int, *, device: torch.device | str | None = None, dtype: torch.dtype | None = None
-    ) -> MemState:
-        place = torch.device(device or self.to_qkv.weight.device)
-        inner = inner_dtype(dtype or self.to_qkv.weight.dtype)
-        weights = self.net.start(batch, place, inner)
+    def initial(self, batch: int, like: Tensor) -> dict[str, Tensor]:
+        like = wide(like)
+        weights = self.net.start(batch, like.device, like.dtype)
         memory = Memory(
             weights,
             [torch.zeros_like(each) for each in weights] if self.rule.mom is not None else [],
             weights if self.anchored else [],
         )
-
-        def zeros(*shape: int) -> Tensor:
-            return torch.zeros(batch, *shape, device=place, dtype=inner)
-
         if past := self.rule.window - 1:
-            kept = zeros(self.heads, past, self.features.width), zeros(self.heads, past, self.width)
-            memory = replace(memory, past=(*kept, zeros(self.heads, past)))
+            shapes = (past, self.features.width), (past, self.width), (past,)
+            k, v, gamma = (like.new_zeros(batch, self.heads, *shape) for shape in shapes)
+            memory = replace(memory, past=(k, v, gamma))
         if self.rule.newton_schulz:
-            memory = replace(memory, open=zeros(self.heads, 2))
+            memory = replace(memory, open=like.new_zeros(batch, self.heads, 2))
         tensors = _pack(memory)
         if self.conv > 1:
-            tensors["tail"] = zeros(self.conv - 1, 3 * self.heads * self.width)
-        return MemState(self.state_kind, self.state_chunk, tensors)
+            tensors["tail"] = like.new_zeros(batch, self.conv - 1, 3 * self.heads * self.width)
+        return tensors
 
-    def forward(
-        self,
-        x: Tensor,
-        state: MemState | None = None,
-        *,
-        mask: Tensor | None = None,
-        write: bool = True,
-        read: bool = True,
-    ) -> tuple[Tensor, MemState, Aux]:
-        state = self.begin(x, state)
-        there = seen_mask(x, mask)
+    def run(self, x: Tensor, state: MemState, there: Tensor, *, write: bool, read: bool) -> Result:
         if not write:
             y = self.recall(x, state) if read else torch.zeros_like(x)
             return y, state, Aux(written=torch.zeros_like(there))

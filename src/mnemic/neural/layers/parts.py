@@ -23,15 +23,6 @@ def pieces(seen: int, tokens: int, chunk: int) -> Iterator[tuple[slice, bool]]:
         start = stop
 
 
-def seen_mask(x: Tensor, mask: Tensor | None) -> Tensor:
-    """``mask`` [B, T] as booleans; all true without one."""
-    if mask is None:
-        return x.new_ones(x.shape[:2], dtype=torch.bool)
-    if mask.shape != x.shape[:2]:
-        raise InputError(f"a mask has one entry for each token, {list(x.shape[:2])}, not {list(mask.shape)}")
-    return mask.to(torch.bool)
-
-
 def nested(prefix: str, state: MemState) -> dict[str, Tensor]:
     """The tensors of an inner layer's state, to be kept in an outer one."""
     return {f"{prefix}.{name}": tensor for name, tensor in state.tensors.items()}

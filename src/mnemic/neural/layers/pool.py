@@ -25,11 +25,11 @@ import torch
 from torch import Tensor, nn
 
 from mnemic.errors import InputError
-from mnemic.neural.layer import Aux, MemoryLayer
+from mnemic.neural.layer import Aux, MemoryLayer, Result
 from mnemic.neural.layers.attention import WindowAttention
-from mnemic.neural.layers.parts import Linear, Norm, inner, nested, pieces, seen_mask, weights_of
+from mnemic.neural.layers.parts import Linear, Norm, inner, nested, pieces, weights_of
 from mnemic.neural.layers.ssm import SelectiveSSM
-from mnemic.neural.precision import exactly, inner_dtype, wide
+from mnemic.neural.precision import exactly, wide
 from mnemic.neural.state import MemState
 
 
@@ -101,50 +101,30 @@ class StatePoolMemory(MemoryLayer):
         )
         self.place = nn.Parameter(torch.randn(layers, width) * 0.02) if across == "all" else None
 
-    def init_state(
-        self, batch: int, *, device: torch.device | str | None = None, dtype: torch.dtype | None = None
-    ) -> MemState:
-        stack = self._stack()
-        like = stack[0].note.weight
-        empty = torch.zeros(
-            batch,
-            self.layers,
-            self.pool,
-            self.width,
-            device=device or like.device,
-            dtype=inner_dtype(dtype or like.dtype),
-        )
-        tensors: dict[str, Tensor] = {"last": empty.new_zeros(batch, self.layers, self.d_model)}
-        for index, each in enumerate(stack):
-            tensors |= nested(str(index), each.carrier.init_state(batch, device=empty.device, dtype=empty.dtype))
+    def initial(self, batch: int, like: Tensor) -> dict[str, Tensor]:
+        like = wide(like)
+        tensors = {"last": like.new_zeros(batch, self.layers, self.d_model)}
+        for index, each in enumerate(self._stack()):
+            tensors |= nested(str(index), each.carrier.init_state(batch, device=like.device, dtype=like.dtype))
         for prefix, count in (("", self.pool), ("open_", self.top)):
-            tensors[f"{prefix}notes"] = empty.new_zeros(batch, self.layers, count, self.width)
-            tensors[f"{prefix}scores"] = empty.new_zeros(batch, self.layers, count)
-            tensors[f"{prefix}at"] = torch.full((batch, self.layers, count), -1, device=empty.device)
-        return MemState(self.kind, self.state_chunk, tensors)
+            tensors[f"{prefix}notes"] = like.new_zeros(batch, self.layers, count, self.width)
+            tensors[f"{prefix}scores"] = like.new_zeros(batch, self.layers, count)
+            tensors[f"{prefix}at"] = torch.full((batch, self.layers, count), -1, device=like.device)
+        return tensors
 
-    def forward(
-        self,
-        x: Tensor,
-        state: MemState | None = None,
-        *,
-        mask: Tensor | None = None,
-        write: bool = True,
-        read: bool = True,
-    ) -> tuple[Tensor, MemState, Aux]:
-        given = now = self.begin(x, state)
-        keep = seen_mask(x, mask)
+    def run(self, x: Tensor, state: MemState, there: Tensor, *, write: bool, read: bool) -> Result:
+        now = state
         told: list[tuple[Tensor, Tensor, Tensor]] = []  # outputs, scores, triggers
         with exactly(x):
-            for piece, closes in pieces(given.seen, x.shape[1], self.chunk):
-                *each, now = self._piece(wide(x[:, piece]), now, keep[:, piece], write)
+            for piece, closes in pieces(state.seen, x.shape[1], self.chunk):
+                *each, now = self._piece(wide(x[:, piece]), now, there[:, piece], write)
                 told.append((each[0], each[1], each[2]))
                 now = self._close(now) if closes and write else now
         y, importance, asked = (torch.cat(each, 1) for each in zip(*told, strict=True))
-        written = keep & (importance > self.threshold).any(-1) & write
+        written = there & (importance > self.threshold).any(-1) & write
         gates = {"importance": importance} | ({"trigger": asked} if asked.shape[-1] else {})
         aux = Aux(written=written, gates=gates)
-        return y.to(x.dtype) if read else torch.zeros_like(x), now if write else given, aux
+        return y.to(x.dtype) if read else torch.zeros_like(x), now if write else state, aux
 
     def _stack(self) -> list[_Inner]:
         return [each for each in self.inner if isinstance(each, _Inner)]

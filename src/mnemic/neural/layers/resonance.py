@@ -23,9 +23,9 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from mnemic.errors import InputError
-from mnemic.neural.layer import Aux, MemoryLayer
+from mnemic.neural.layer import Aux, MemoryLayer, Result
 from mnemic.neural.layers.attention import WindowAttention, rotate
-from mnemic.neural.layers.parts import Linear, inner, nested, pieces, seen_mask, weights_of
+from mnemic.neural.layers.parts import Linear, inner, nested, pieces, weights_of
 from mnemic.neural.precision import exactly, wide
 from mnemic.neural.state import MemState
 
@@ -61,25 +61,13 @@ class HebbianResonance(MemoryLayer):
         self.relevance = Linear(d_model, heads)
         self.entropy = nn.Parameter(torch.zeros(heads))
 
-    def init_state(
-        self, batch: int, *, device: torch.device | str | None = None, dtype: torch.dtype | None = None
-    ) -> MemState:
-        near = self.near.init_state(batch, device=device, dtype=dtype)
+    def initial(self, batch: int, like: Tensor) -> dict[str, Tensor]:
+        near = self.near.init_state(batch, device=like.device, dtype=like.dtype)
         width = self.d_model // self.heads
-        blank = near["k"].new_zeros(batch, self.heads, width, width)
-        return MemState(self.kind, self.state_chunk, {**nested("near", near), "matrix": blank, "growing": blank})
+        blank = wide(like).new_zeros(batch, self.heads, width, width)
+        return {**nested("near", near), "matrix": blank, "growing": blank}
 
-    def forward(
-        self,
-        x: Tensor,
-        state: MemState | None = None,
-        *,
-        mask: Tensor | None = None,
-        write: bool = True,
-        read: bool = True,
-    ) -> tuple[Tensor, MemState, Aux]:
-        state = self.begin(x, state)
-        there = seen_mask(x, mask)
+    def run(self, x: Tensor, state: MemState, there: Tensor, *, write: bool, read: bool) -> Result:
         near = inner("near", self.near.kind, state)
         past = self.window - 1
         split = self.near.split

@@ -26,9 +26,10 @@ import torch
 from torch import Tensor, nn
 
 from mnemic.errors import InputError
+from mnemic.neural.layer import seen_mask
 from mnemic.neural.layers.attention import WindowAttention
 from mnemic.neural.layers.bank import KVBankMemory
-from mnemic.neural.layers.parts import FeedForward, Norm, inner, nested, seen_mask, split_heads
+from mnemic.neural.layers.parts import FeedForward, Norm, inner, nested, split_heads
 from mnemic.neural.precision import wide
 from mnemic.neural.state import MemState
 

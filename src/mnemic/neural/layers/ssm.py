@@ -17,9 +17,9 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from mnemic.errors import InputError
-from mnemic.neural.layer import Aux, MemoryLayer
-from mnemic.neural.layers.parts import Linear, Norm, head_width, seen_mask
-from mnemic.neural.precision import exactly, inner_dtype, wide
+from mnemic.neural.layer import Aux, MemoryLayer, Result
+from mnemic.neural.layers.parts import Linear, Norm, head_width
+from mnemic.neural.precision import exactly, wide
 from mnemic.neural.state import MemState
 
 
@@ -89,49 +89,28 @@ class SelectiveSSM(MemoryLayer):
         self.norm = Norm(inside)
         self.leave = Linear(inside, d_model, bias=False)
 
-    def init_state(
-        self, batch: int, *, device: torch.device | str | None = None, dtype: torch.dtype | None = None
-    ) -> MemState:
-        like = self.enter.weight
-        h = torch.zeros(
-            batch,
-            self.heads,
-            self.head,
-            self.width,
-            device=device or like.device,
-            dtype=inner_dtype(dtype or like.dtype),
-        )
-        tail = h.new_zeros(batch, self.conv.shape[1] - 1, self.mixed)
-        return MemState(self.kind, self.state_chunk, {"h": h, "conv": tail})
+    def initial(self, batch: int, like: Tensor) -> dict[str, Tensor]:
+        h = wide(like).new_zeros(batch, self.heads, self.head, self.width)
+        return {"h": h, "conv": h.new_zeros(batch, self.conv.shape[1] - 1, self.mixed)}
 
-    def forward(
-        self,
-        x: Tensor,
-        state: MemState | None = None,
-        *,
-        mask: Tensor | None = None,
-        write: bool = True,
-        read: bool = True,
-    ) -> tuple[Tensor, MemState, Aux]:
-        state = self.begin(x, state)
-        keep = seen_mask(x, mask)
+    def run(self, x: Tensor, state: MemState, there: Tensor, *, write: bool, read: bool) -> Result:
         entered = wide(self.enter(x))
         with exactly(x):
-            found, after, aux = self._mixed(entered, state, keep, write)
+            found, after, aux = self._mixed(entered, state, there, write)
         y = self.leave(found).to(x.dtype) if read else torch.zeros_like(x)
         return y, after, aux
 
-    def _mixed(self, entered: Tensor, state: MemState, keep: Tensor, write: bool) -> tuple[Tensor, MemState, Aux]:
+    def _mixed(self, entered: Tensor, state: MemState, there: Tensor, write: bool) -> tuple[Tensor, MemState, Aux]:
         gate, mixed, dt = torch.split(entered, [self.inside, self.mixed, self.heads], -1)
-        mixed, tail = self._convolved(mixed * keep[..., None], state["conv"])
+        mixed, tail = self._convolved(mixed * there[..., None], state["conv"])
         u, b, c = torch.split(mixed, [self.inside, self.width, self.width], -1)
         u = u.reshape(*u.shape[:2], self.heads, self.head)
-        dt = functional.softplus(dt + self.dt_bias.to(dt.dtype)) * keep[..., None]  # a step of 0 leaves the state
+        dt = functional.softplus(dt + self.dt_bias.to(dt.dtype)) * there[..., None]  # a step of 0 leaves the state
         log_a = -dt * self.log_rate.to(dt.dtype).exp()
         found, h = scan_chunked(u * dt[..., None], log_a, b, c, state["h"], self.chunk, write=write)
         y = (found + self.skip.to(u.dtype)[:, None] * u).flatten(2)
         after = state.after(entered.shape[1], h=h.contiguous(), conv=tail.contiguous()) if write else state
-        aux = Aux(written=keep & write, gates={"lr": dt, "keep": log_a.exp()})
+        aux = Aux(written=there & write, gates={"lr": dt, "keep": log_a.exp()})
         return self.norm(y * functional.silu(gate)), after, aux
 
     def _convolved(self, x: Tensor, tail: Tensor) -> tuple[Tensor, Tensor]:

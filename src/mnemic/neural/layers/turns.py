@@ -13,9 +13,9 @@ import torch
 from torch import Tensor
 
 from mnemic.errors import InputError
-from mnemic.neural.layer import Aux, MemoryLayer
-from mnemic.neural.layers.parts import pieces, seen_mask
-from mnemic.neural.precision import exactly, inner_dtype, wide
+from mnemic.neural.layer import Aux, MemoryLayer, Result
+from mnemic.neural.layers.parts import pieces
+from mnemic.neural.precision import exactly, wide
 from mnemic.neural.state import MemState
 
 Memory = Mapping[str, Tensor]
@@ -53,53 +53,39 @@ class TurnMemory(MemoryLayer):
         """In the published order, the memory after a chunk whose tokens read ``previewed``."""
         return previewed
 
-    def init_state(
-        self, batch: int, *, device: torch.device | str | None = None, dtype: torch.dtype | None = None
-    ) -> MemState:
-        weight = next(self.parameters())
-        like = torch.zeros((), device=device or weight.device, dtype=inner_dtype(dtype or weight.dtype))
-        opened = like.new_zeros(batch, 0, self.d_model)
-        there = torch.zeros(batch, 0, dtype=torch.bool, device=like.device)
-        return MemState(self.state_kind, self.state_chunk, {**self.blank(batch, like), "open": opened, "there": there})
+    def initial(self, batch: int, like: Tensor) -> dict[str, Tensor]:
+        like = wide(like)
+        there = like.new_zeros(batch, 0, dtype=torch.bool)
+        return {**self.blank(batch, like), "open": like.new_zeros(batch, 0, self.d_model), "there": there}
 
     def lengths(self, seen: int) -> Mapping[str, int]:
         return dict.fromkeys(("open", "there"), seen % self.chunk)
 
-    def forward(
-        self,
-        x: Tensor,
-        state: MemState | None = None,
-        *,
-        mask: Tensor | None = None,
-        write: bool = True,
-        read: bool = True,
-    ) -> tuple[Tensor, MemState, Aux]:
-        state = self.begin(x, state)
+    def run(self, x: Tensor, state: MemState, there: Tensor, *, write: bool, read: bool) -> Result:
         if not self.causal and state.seen % self.chunk:
             raise InputError(
                 f"{self.kind} with causal=False reads a chunk before it answers, and {state.seen} tokens are no whole "
                 f"chunks of {self.chunk}: give whole chunks, of which only the last of the stream may be shorter"
             )
-        keep = seen_mask(x, mask)
         memory: Memory = {name: each for name, each in state.tensors.items() if name not in ("open", "there")}
-        text, there = state["open"], state["there"]
+        text, live = state["open"], state["there"]
         answers = []
         with exactly(x):
             for piece, closes in pieces(state.seen, x.shape[1], self.chunk):
                 first = text.shape[1]
-                text = torch.cat((text, wide(x[:, piece]) * keep[:, piece, None]), 1)
-                there = torch.cat((there, keep[:, piece]), 1)
-                readable = memory if self.causal else self.preview(text, there, memory)
+                text = torch.cat((text, wide(x[:, piece]) * there[:, piece, None]), 1)
+                live = torch.cat((live, there[:, piece]), 1)
+                readable = memory if self.causal else self.preview(text, live, memory)
                 if read:
-                    answers.append(self.answer(text, there, readable, first))
+                    answers.append(self.answer(text, live, readable, first))
                 if closes:
-                    memory = self._written(text, there, memory, readable) if write else memory
-                    text, there = text[:, :0], there[:, :0]
+                    memory = self._written(text, live, memory, readable) if write else memory
+                    text, live = text[:, :0], live[:, :0]
         y = torch.cat(answers, 1).to(x.dtype) if read else torch.zeros_like(x)
         # contiguous, so that a state from a file gives the same bits
-        kept = {name: each.contiguous() for name, each in {**memory, "open": text, "there": there}.items()}
+        kept = {name: each.contiguous() for name, each in {**memory, "open": text, "there": live}.items()}
         after = state.after(x.shape[1], **kept) if write else state
-        return y, after, Aux(written=keep & write)
+        return y, after, Aux(written=there & write)
 
     def _written(self, text: Tensor, there: Tensor, memory: Memory, readable: Memory) -> Memory:
         if self.causal:

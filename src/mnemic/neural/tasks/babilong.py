@@ -16,19 +16,20 @@ import numpy as np
 
 from mnemic.errors import InputError, NotFoundError
 from mnemic.neural.tasks import babi, filler, worlds
-from mnemic.neural.tasks.base import DEPTHS, Batch, Task, at_least, collate, multiples
+from mnemic.neural.tasks.base import DEPTHS, Task, WordTask, at_least, multiples
 from mnemic.neural.tasks.words import Words
 from mnemic.neural.tasks.worlds import Story
 
 
 @dataclass(frozen=True)
-class Babilong(Task):
+class Babilong(WordTask):
     """``kind`` 1 to 3 (qa1 to qa3), ``facts`` sentences of a story in a text of ``length`` tokens; 0 is no filler.
 
     ``folder`` names the bAbI files: training draws from ``qaN_*_train.txt``, tests from ``qaN_*_test.txt`` (perhaps
     with ``.gz``), and ``kind`` goes from 1 to 20. Stories of files have the facts that they have.
     """
 
+    lexicon: ClassVar[Words] = Words([*filler.WORDS, *worlds.WORDS])
     name: ClassVar[str] = "babilong"
     by: ClassVar[tuple[str, ...]] = ("depth",)
     labels: ClassVar[dict[str, tuple[str, ...]]] = {"depth": DEPTHS}
@@ -49,13 +50,7 @@ class Babilong(Task):
 
     @property
     def words(self) -> Words:
-        if self.folder is None:
-            return _LEXICON
-        return _lexicon(self.folder, self.kind)
-
-    @property
-    def vocab(self) -> int:
-        return len(self.words)
+        return self.lexicon if self.folder is None else _lexicon(self.folder, self.kind)
 
     @property
     def chance(self) -> float:
@@ -75,10 +70,7 @@ class Babilong(Task):
     def held_out(self) -> Task:
         return replace(self, split="test")
 
-    def sample(self, batch: int, rng: np.random.Generator) -> Batch:
-        return collate([self._row(rng) for _ in range(batch)])
-
-    def _row(self, rng: np.random.Generator) -> dict[str, list[int]]:
+    def row(self, rng: np.random.Generator) -> dict[str, list[int]]:
         if self.folder is None:
             story = worlds.story(self.kind, self.facts, rng)
         else:
@@ -105,9 +97,6 @@ class Babilong(Task):
             "targets": [-1] * silent + self.words.read([story.answer]),
             "depth": [-1] * silent + [depth],
         }
-
-
-_LEXICON = Words([*filler.WORDS, *worlds.WORDS])
 
 
 @cache

@@ -18,6 +18,7 @@ import torch
 from torch import Tensor
 
 from mnemic.errors import InputError
+from mnemic.neural.tasks.words import Words
 
 if TYPE_CHECKING:
     from mnemic.neural.runner import Model
@@ -79,8 +80,12 @@ class Task(ABC):
         """The accuracy of guessing among the answers that the question allows."""
 
     @abstractmethod
+    def row(self, rng: np.random.Generator) -> dict[str, list[int]]:
+        """One sequence, as :func:`collate` takes it; the same for the same state of ``rng``."""
+
     def sample(self, batch: int, rng: np.random.Generator) -> Batch:
-        """``batch`` sequences; the same for the same state of ``rng``."""
+        """``batch`` sequences."""
+        return collate([self.row(rng) for _ in range(batch)])
 
     def tests(self) -> Mapping[str, Task]:
         """What is asked after training: label -> this task, perhaps longer or harder. The first is the one whose
@@ -130,6 +135,20 @@ class Task(ABC):
 
     def _label(self, name: str, value: int) -> str:
         return self.labels[name][value] if name in self.labels else str(value)
+
+
+class WordTask(Task):
+    """A task whose tokens are words, those of ``lexicon``."""
+
+    lexicon: ClassVar[Words]
+
+    @property
+    def words(self) -> Words:
+        return self.lexicon
+
+    @property
+    def vocab(self) -> int:
+        return len(self.words)
 
 
 @dataclass

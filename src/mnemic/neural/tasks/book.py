@@ -14,7 +14,7 @@ from typing import ClassVar
 import numpy as np
 
 from mnemic.errors import InputError
-from mnemic.neural.tasks.base import Batch, Task, at_least, bucket, collate, multiples
+from mnemic.neural.tasks.base import Task, WordTask, at_least, bucket, multiples
 from mnemic.neural.tasks.words import Words
 
 NAMES = "ana ben cora dov ella finn gita hugo ines jon kaia luis mara nils olga paul".split()
@@ -29,9 +29,10 @@ _PLAIN, _FIRST, _AGAIN = range(3)
 
 
 @dataclass(frozen=True)
-class Book(Task):
+class Book(WordTask):
     """A book of ``length`` tokens with a cast of ``cast`` out of 16 names. Every word is predicted."""
 
+    lexicon: ClassVar[Words] = _LEXICON
     name: ClassVar[str] = "book"
     by: ClassVar[tuple[str, ...]] = ("word", "position")
     labels: ClassVar[dict[str, tuple[str, ...]]] = {"word": ("plain", "first", "again")}
@@ -47,14 +48,6 @@ class Book(Task):
             raise InputError(f"there are {len(NAMES)} names, so the cast cannot be {self.cast}")
 
     @property
-    def vocab(self) -> int:
-        return len(_LEXICON)
-
-    @property
-    def words(self) -> Words:
-        return _LEXICON
-
-    @property
     def chance(self) -> float:
         """Of a trait, for who does not know the character."""
         return 1 / len(TRAITS["the"])
@@ -63,10 +56,7 @@ class Book(Task):
         lengths = multiples(self.length, 2, self.longest)
         return {f"{length} tokens": replace(self, length=length) for length in lengths}
 
-    def sample(self, batch: int, rng: np.random.Generator) -> Batch:
-        return collate([self._row(rng) for _ in range(batch)])
-
-    def _row(self, rng: np.random.Generator) -> dict[str, list[int]]:
+    def row(self, rng: np.random.Generator) -> dict[str, list[int]]:
         cast = [NAMES[n] for n in rng.permutation(len(NAMES))[: self.cast]]
         known = {who: {link: words[int(rng.integers(len(words)))] for link, words in TRAITS.items()} for who in cast}
         text: list[str] = []

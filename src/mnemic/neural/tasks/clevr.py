@@ -13,7 +13,7 @@ from typing import ClassVar
 
 import numpy as np
 
-from mnemic.neural.tasks.base import Batch, Task, at_least, collate
+from mnemic.neural.tasks.base import WordTask, at_least
 from mnemic.neural.tasks.words import Words
 
 GRID = 12
@@ -29,9 +29,10 @@ _LEXICON = Words(
 
 
 @dataclass(frozen=True)
-class Clevr(Task):
+class Clevr(WordTask):
     """A scene and ``questions`` about it, half of them about pairs on average."""
 
+    lexicon: ClassVar[Words] = _LEXICON
     name: ClassVar[str] = "clevr"
     by: ClassVar[tuple[str, ...]] = ("relational", "question")
     labels: ClassVar[dict[str, tuple[str, ...]]] = {
@@ -44,22 +45,11 @@ class Clevr(Task):
         at_least(questions=(self.questions, 1))
 
     @property
-    def vocab(self) -> int:
-        return len(_LEXICON)
-
-    @property
-    def words(self) -> Words:
-        return _LEXICON
-
-    @property
     def chance(self) -> float:
         """Five kinds of question have two answers, counting has six."""
         return (5 / 2 + 1 / 6) / 6
 
-    def sample(self, batch: int, rng: np.random.Generator) -> Batch:
-        return collate([self._row(rng) for _ in range(batch)])
-
-    def _row(self, rng: np.random.Generator) -> dict[str, list[int]]:
+    def row(self, rng: np.random.Generator) -> dict[str, list[int]]:
         places = rng.permutation(GRID * GRID)[: len(COLOURS)]
         shapes = rng.integers(2, size=len(COLOURS))
         scene = np.stack((places % GRID, places // GRID), 1)

@@ -15,7 +15,7 @@ from typing import ClassVar
 import numpy as np
 
 from mnemic.errors import InputError
-from mnemic.neural.tasks.base import Batch, Task, at_least, collate
+from mnemic.neural.tasks.base import Task, at_least
 
 _BLANK, _BAR = 0, 1
 
@@ -61,10 +61,7 @@ class Copying(Task):
             found[f"{2 * self.items} items"] = replace(self, items=2 * self.items, length=2 * self.length)
         return found
 
-    def sample(self, batch: int, rng: np.random.Generator) -> Batch:
-        return collate([self._row(rng) for _ in range(batch)])
-
-    def _row(self, rng: np.random.Generator) -> dict[str, list[int]]:
+    def row(self, rng: np.random.Generator) -> dict[str, list[int]]:
         chosen = (2 + rng.integers(self.symbols, size=self.items)).tolist()
         order = rng.permutation(self.items).tolist() if self.permuted else list(range(self.items))
         # A slot is a blank or an item with its number; each item takes one of them.

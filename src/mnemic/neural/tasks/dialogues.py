@@ -13,7 +13,7 @@ from typing import ClassVar
 import numpy as np
 
 from mnemic.errors import InputError
-from mnemic.neural.tasks.base import Batch, Task, at_least, bucket, collate, multiples
+from mnemic.neural.tasks.base import Task, WordTask, at_least, bucket, multiples
 from mnemic.neural.tasks.words import Words
 
 TOPICS = "car cat town team tea song coat boat desk lamp hat bike".split()
@@ -27,10 +27,11 @@ _LEXICON = Words(
 
 
 @dataclass(frozen=True)
-class Dialogues(Task):
+class Dialogues(WordTask):
     """``turns`` of eight tokens about ``topics``; ``tell`` and ``ask`` are the shares of turns that tell (or change) a
     fact and that ask for one, the rest is small talk."""
 
+    lexicon: ClassVar[Words] = _LEXICON
     name: ClassVar[str] = "dialogues"
     by: ClassVar[tuple[str, ...]] = ("turns", "changed")
     labels: ClassVar[dict[str, tuple[str, ...]]] = {"changed": ("told once", "changed")}
@@ -49,14 +50,6 @@ class Dialogues(Task):
             raise InputError("tell and ask must be above 0 and at most 1 together")
 
     @property
-    def vocab(self) -> int:
-        return len(_LEXICON)
-
-    @property
-    def words(self) -> Words:
-        return _LEXICON
-
-    @property
     def chance(self) -> float:
         return 1 / len(VALUES)
 
@@ -64,10 +57,7 @@ class Dialogues(Task):
         counts = multiples(self.turns, 2, self.longest)
         return {f"{count} turns": replace(self, turns=count) for count in counts}
 
-    def sample(self, batch: int, rng: np.random.Generator) -> Batch:
-        return collate([self._row(rng) for _ in range(batch)])
-
-    def _row(self, rng: np.random.Generator) -> dict[str, list[int]]:
+    def row(self, rng: np.random.Generator) -> dict[str, list[int]]:
         topics = [TOPICS[n] for n in rng.permutation(len(TOPICS))[: self.topics]]
         told: dict[str, tuple[str, int, bool]] = {}  # value, turn, whether it had another before
         text: list[str] = []

@@ -13,7 +13,7 @@ from typing import ClassVar
 
 import numpy as np
 
-from mnemic.neural.tasks.base import Batch, Task, at_least, collate
+from mnemic.neural.tasks.base import Task, WordTask, at_least
 from mnemic.neural.tasks.words import Words
 
 OPERATIONS: dict[str, Callable[[list[int]], int]] = {
@@ -26,10 +26,11 @@ _LEXICON = Words([*OPERATIONS, "]", "=", *"0123456789"])
 
 
 @dataclass(frozen=True)
-class ListOps(Task):
+class ListOps(WordTask):
     """Lists at most ``depth`` deep with 2 to ``items`` items each, of at most ``length`` tokens; an item is a list
     itself with the chance ``nested``."""
 
+    lexicon: ClassVar[Words] = _LEXICON
     name: ClassVar[str] = "listops"
     by: ClassVar[tuple[str, ...]] = ("depth",)
 
@@ -42,14 +43,6 @@ class ListOps(Task):
         at_least(depth=(self.depth, 1), items=(self.items, 2), length=(self.length, 4 + self.items))
 
     @property
-    def vocab(self) -> int:
-        return len(_LEXICON)
-
-    @property
-    def words(self) -> Words:
-        return _LEXICON
-
-    @property
     def chance(self) -> float:
         """One of ten digits. Answers are not equally frequent: always saying the most frequent one finds more."""
         return 0.1
@@ -58,10 +51,7 @@ class ListOps(Task):
         deeper = replace(self, depth=self.depth + 2, length=2 * self.length)
         return {f"depth {self.depth}": self, f"depth {self.depth + 2}": deeper}
 
-    def sample(self, batch: int, rng: np.random.Generator) -> Batch:
-        return collate([self._row(rng) for _ in range(batch)])
-
-    def _row(self, rng: np.random.Generator) -> dict[str, list[int]]:
+    def row(self, rng: np.random.Generator) -> dict[str, list[int]]:
         while True:
             text, value, depth = self._list(rng, self.depth)
             if len(text) < self.length:

@@ -15,7 +15,7 @@ from typing import ClassVar
 import numpy as np
 
 from mnemic.errors import InputError
-from mnemic.neural.tasks.base import Batch, Task, at_least, bucket, collate
+from mnemic.neural.tasks.base import Task, at_least, bucket
 
 
 @dataclass(frozen=True)
@@ -69,10 +69,7 @@ class Mqar(Task):
             found[f"gap {4 * self.gap}"] = replace(self, gap=4 * self.gap)
         return found
 
-    def sample(self, batch: int, rng: np.random.Generator) -> Batch:
-        return collate([self._row(rng) for _ in range(batch)])
-
-    def _row(self, rng: np.random.Generator) -> dict[str, list[int]]:
+    def row(self, rng: np.random.Generator) -> dict[str, list[int]]:
         keys = rng.permutation(self.keys)[: self.pairs]
         true = rng.integers(self.values, size=self.pairs)
         again = rng.permutation(self.pairs)[: round(self.overwrite * self.pairs)]

@@ -13,7 +13,7 @@ from typing import ClassVar
 
 import numpy as np
 
-from mnemic.neural.tasks.base import DEPTHS, Batch, Task, at_least, collate, multiples
+from mnemic.neural.tasks.base import DEPTHS, Task, WordTask, at_least, multiples
 from mnemic.neural.tasks.filler import WORDS, sentences
 from mnemic.neural.tasks.words import Words
 
@@ -22,10 +22,11 @@ _LEXICON = Words([*WORDS, *_TOLD, *_ASKED, ".", *"0123456789"])
 
 
 @dataclass(frozen=True)
-class Passkey(Task):
+class Passkey(WordTask):
     """``length`` tokens with a number of ``digits`` at any depth; tested at that length, at four times it, and so on
     up to ``longest``."""
 
+    lexicon: ClassVar[Words] = _LEXICON
     name: ClassVar[str] = "passkey"
     by: ClassVar[tuple[str, ...]] = ("depth",)
     labels: ClassVar[dict[str, tuple[str, ...]]] = {"depth": DEPTHS}
@@ -39,26 +40,15 @@ class Passkey(Task):
         at_least(digits=(self.digits, 1), length=(self.length, 2 * self.digits + len(_TOLD) + len(_ASKED) + 1))
 
     @property
-    def vocab(self) -> int:
-        return len(_LEXICON)
-
-    @property
     def chance(self) -> float:
         """Of the whole number."""
         return 0.1**self.digits
-
-    @property
-    def words(self) -> Words:
-        return _LEXICON
 
     def tests(self) -> dict[str, Task]:
         lengths = multiples(self.length, 4, self.longest)
         return {f"{length} tokens": replace(self, length=length) for length in lengths}
 
-    def sample(self, batch: int, rng: np.random.Generator) -> Batch:
-        return collate([self._row(rng) for _ in range(batch)])
-
-    def _row(self, rng: np.random.Generator) -> dict[str, list[int]]:
+    def row(self, rng: np.random.Generator) -> dict[str, list[int]]:
         number = [str(digit) for digit in rng.integers(10, size=self.digits)]
         told = [*_TOLD, *number, "."]
         room = self.length - len(told) - len(_ASKED) - self.digits
