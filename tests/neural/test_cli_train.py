@@ -48,7 +48,7 @@ def test_a_training_goes_on(tmp_path: Path, capsys: pytest.CaptureFixture[str]) 
     from mnemic.neural.train import Trainer, Training
 
     task = make("mqar", {"pairs": 2, "gap": 4})
-    model = Shape(16, 1, 2, 4, settings={"full": {"heads": 2}}).build("full", task.vocab)
+    model = Shape(d_model=16, n_layers=1, settings={"full": {"heads": 2}}).build("full", task.vocab)
     Trainer(model, task, Training(steps=2, batch=2), out=tmp_path).run(until=1)
     words = ["train", "mqar", "--layer", "full", *TINY, *SHORT, "--out", str(tmp_path)]
     assert run(words) == 1

@@ -57,7 +57,9 @@ TrainSets = Annotated[
 ]
 Width = Annotated[int, typer.Option("--width", help="Features of the model.", min=1)]
 Depth = Annotated[int, typer.Option("--layers", help="Blocks of the model.", min=1)]
-Local = Annotated[int, typer.Option("--window", help="Tokens of attention before each memory; 0 is none.", min=0)]
+Conv = Annotated[
+    int, typer.Option("--conv", help="Tokens that the convolution before each memory reads; 0 is none.", min=0)
+]
 Device = Annotated[str, typer.Option("--device", help="Where it runs, as torch names it: cpu, cuda.")]
 
 
@@ -73,7 +75,7 @@ def train(
     training_setting: TrainSets = None,
     width: Width = 64,
     layers: Depth = 2,
-    window: Local = 2,
+    conv: Conv = 2,
     device: Device = "cpu",
     out: Annotated[
         Path | None, typer.Option("--out", help="The folder of the run: log, checkpoints, model; none is kept without.")
@@ -85,7 +87,7 @@ def train(
     name = str(context.info_name)
     task = _task(name, task_setting)
     training = _training(steps, budget, seed, training_setting)
-    shape = _shape(width, layers, window, 4, device, [layer], setting)
+    shape = _shape(width, layers, conv, 4, device, [layer], setting)
     model = shape.build(layer, task.vocab, seed=seed)
     trainer = _load("train").Trainer(model, task, training, out=out, about=_about())
     with _bar(f"{name}, {layer}", steps) as told:
@@ -130,7 +132,7 @@ def compare(
     training_setting: TrainSets = None,
     width: Width = 64,
     layers: Depth = 2,
-    window: Local = 2,
+    conv: Conv = 2,
     device: Device = "cpu",
     reach: Annotated[int, typer.Option("--reach", help="Tokens that the control called window sees.", min=1)] = 4,
     plot: Annotated[bool, typer.Option("--plot/--no-plot", help="Draw scores and curves.")] = True,
@@ -139,7 +141,7 @@ def compare(
     """Train several layers and controls on the same data and steps, and tell the mean and its interval over seeds."""
     task = _task(task_name, task_setting)
     training = _training(steps, budget, seed, training_setting)
-    shape = _shape(width, layers, window, reach, device, layer, setting)
+    shape = _shape(width, layers, conv, reach, device, layer, setting)
     chosen = [each.strip() for each in controls.split(",") if each.strip()]
     made = _load("compare")
     if plot:
@@ -231,7 +233,7 @@ def _training(steps: int, budget: str | None, seed: int, settings: Sequence[str]
 
 
 def _shape(
-    width: int, depth: int, window: int, reach: int, device: str, names: Sequence[str], settings: Sequence[str] | None
+    width: int, depth: int, conv: int, reach: int, device: str, names: Sequence[str], settings: Sequence[str] | None
 ) -> Shape:
     """``NAME=VALUE`` goes to every named layer, ``LAYER.NAME=VALUE`` to that one."""
     each: dict[str, dict[str, Any]] = {}
@@ -239,7 +241,9 @@ def _shape(
         of, dot, name = key.rpartition(".")
         for layer in [of] if dot else names:
             each.setdefault(layer, {})[name] = value(text)
-    made: Shape = _load("compare").Shape(width, depth, window, reach, device=device, settings=each)
+    made: Shape = _load("compare").Shape(
+        d_model=width, n_layers=depth, conv=conv, reach=reach, device=device, settings=each
+    )
     return made
 
 

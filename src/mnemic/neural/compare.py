@@ -42,7 +42,7 @@ _T = (12.706, 4.303, 3.182, 2.776, 2.571, 2.447, 2.365, 2.306, 2.262, 2.228, 2.2
 """Student's t at 97.5 % for 1 to 15 degrees of freedom; beyond, 1.96 + 2.5 / n is right to a hundredth."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Shape:
     """The backbone that everything is compared in: ``conv`` is the width of the convolution before each memory (0:
     none), ``reach`` that of the control called ``window``. With ``parameters`` the feed-forward parts are made so wide
