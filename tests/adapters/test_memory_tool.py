@@ -127,6 +127,27 @@ class TestCreate:
             assert sum("successfully" in each for each in said) == 1
             assert len(memory.scan()[0]) == 1
 
+    def test_a_file_that_appears_while_one_is_made_is_not_doubled(
+        self, memory: mnemic.Memory, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """Another maker comes first after this one has looked for files, and after it has looked for ids."""
+        for name in ("files", "get"):
+            slow, path = MemoryTool(memory), f"/memories/{name}.md"
+            owner: Any = slow if name == "files" else memory
+            real, came = getattr(owner, name), []
+
+            def looked(*given: Any, real: Any = real, came: list[bool] = came, path: str = path) -> Any:
+                found = real(*given)
+                if not came:
+                    came.append(True)
+                    assert "successfully" in create(MemoryTool(memory), path, "first")
+                return found
+
+            with monkeypatch.context() as patched:
+                patched.setattr(owner, name, looked)
+                assert "already exists" in create(slow, path, "second")
+            assert "first" in slow({"command": "view", "path": path})
+
 
 class TestEdits:
     def test_str_replace_shows_the_place(self, tool: MemoryTool) -> None:

@@ -59,7 +59,7 @@ def test_the_oldest_or_the_least_important_makes_room():
     newest = [3 * n + int(k) for n in range(6) for k in sorted(scores[3 * n : 3 * n + 3].topk(2).indices)][-3:]
     assert held["fifo"] == set(newest)
     candidates = [3 * n + int(k) for n in range(6) for k in scores[3 * n : 3 * n + 3].topk(2).indices]
-    assert held["priority"] == set(sorted(candidates, key=lambda t: -float(scores[t]))[:3])
+    assert held["priority"] == set(sorted(candidates, key=lambda t: -scores[t].item())[:3])
 
 
 def test_a_threshold_that_nothing_passes_leaves_the_pools_empty():

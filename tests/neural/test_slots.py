@@ -47,7 +47,7 @@ def test_weights_outside_the_top_are_dropped_and_not_made_up_for():
     ratios = update[0, 0] / heard[0][0]
     row = ratios.std(-1).argmin()
     close(ratios[row], ratios[row, 0].expand(8))
-    assert 0 < float(ratios[row, 0]) < 1
+    assert 0 < ratios[row, 0].item() < 1
 
 
 def test_a_sigmoid_gate_that_is_shut_keeps_the_slots_exactly():

@@ -122,15 +122,20 @@ class MemoryTool:
         )
 
     def _create(self, command: Mapping[str, Any]) -> str:
-        path, text, files = _path(command, "path"), _text(command, "file_text"), self.files()
-        self._free(path, files, f"Error: File {path} already exists")
-        # The id counts how often a file was made at this path: of two makers at once, only one gets it.
+        path, text = _path(command, "path"), _text(command, "file_text")
+        # The id counts how often a file was made at this path: of two makers at once, only one gets it. It is chosen
+        # before one looks whether the path is free: a file made in between has this id, or is seen.
         made = 1
         while self.memory.get(id := f"{path}#{made}"):
             made += 1
-        receipt = self.memory.remember(Turn(_joined(path, text), session=path, id=id, meta=MARK))
+        taken = f"Error: File {path} already exists"
+        self._free(path, self.files(), taken)
+        try:
+            receipt = self.memory.remember(Turn(_joined(path, text), session=path, id=id, meta=MARK))
+        except ConflictError as error:  # the id is stored with other text
+            raise ConflictError(taken) from error
         if not receipt.ids:
-            raise ConflictError(f"Error: File {path} already exists")
+            raise ConflictError(taken)
         return f"File created successfully at: {path}"
 
     def _replace(self, command: Mapping[str, Any]) -> str:
