@@ -17,7 +17,7 @@ from mnemic.attention.session import Session, attach
 from mnemic.bench import machine, metrics
 from mnemic.bench.suites.locomo import LoCoMo
 
-QUESTIONS = 40
+QUESTIONS = 20
 
 
 def cases(data: Path, tokenizer: Any, length: int, count: int) -> list[tuple[str, list[int], list[tuple[str, str]]]]:

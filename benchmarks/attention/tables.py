@@ -35,14 +35,14 @@ def passkeys(told: dict[str, Any]) -> list[str]:
     runs: Runs = told["runs"]
     lengths = sorted({run["length"] for run in runs})
     rows = [
-        f"Keys that greedy decoding writes exactly, in percent, with 95 % bootstrap intervals over keys. Budget: "
-        f"{told['budget']} tokens that a query may read (full, hip and think keep all). "
-        + "; ".join(f"{n:,} tokens: {passkey.LOAD[n][0]} x {passkey.LOAD[n][1]} keys" for n in lengths)
-        + ". Keys of one haystack are not independent: with one haystack the interval says nothing about other texts.",
+        "Keys that greedy decoding writes exactly, in percent, with 95 % bootstrap intervals over keys, of how many: "
+        "nine in a haystack. Keys of one haystack are not independent: where there are only nine or 18, the interval "
+        f"says nothing about other texts. Budget: {told['budget']} tokens that a query may read (full, hip and think "
+        "keep all).",
         "",
         *grid("policy", [f"{n:,} tokens" for n in lengths], _by(runs, "policy"),
               lambda mine: [
-                  _share([h for run in mine if run["length"] == n for _, h in run["hits"]]) for n in lengths]),
+                  _counted([h for run in mine if run["length"] == n for _, h in run["hits"]]) for n in lengths]),
         "",
         "By depth of the key, to 4,096 tokens and beyond:",
         "",
@@ -73,7 +73,9 @@ def perplexities(told: dict[str, Any]) -> list[str]:
     runs: Runs = told["runs"]
     bucket, count = runs[0]["bucket"], min(len(run["nats"]) for run in runs)
     return [
-        f"Perplexity of the tokens of each stretch (95 % bootstrap over pieces of 64 tokens); budget {told['budget']}.",
+        f"Perplexity of the tokens of each stretch (95 % bootstrap over pieces of 64 tokens); budget {told['budget']}. "
+        "The text is the same for all, so that rows differ less by chance than their intervals say. ThinK cuts "
+        "channels when a prompt ends, and this text does not end: its row is full attention's.",
         "",
         *grid("policy", [f"to {bucket * (i + 1):,}" for i in range(count)], _by(runs, "policy"), lambda mine: [
             f"{math.exp(n):.1f} [{math.exp(low):.1f}, {math.exp(high):.1f}]"
@@ -178,6 +180,10 @@ def _share(hits: Sequence[float], clusters: Sequence[str] | None = None) -> str:
         return ""
     low, high = metrics.interval([float(hit) for hit in hits], clusters)
     return f"{100 * metrics.mean(hits):.0f} [{100 * low:.0f}, {100 * high:.0f}]"
+
+
+def _counted(hits: Sequence[float]) -> str:
+    return f"{_share(hits)} of {len(hits)}" if hits else ""
 
 
 def _plain(hits: Sequence[float]) -> str:
