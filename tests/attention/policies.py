@@ -64,6 +64,7 @@ SMALL: dict[str, Policy] = {
         BlockRetrieval(window=24, sinks=4, block=8, blocks=3, representatives=2, piece=16), Resonance(strength=0.5)
     ),
     "infllm": BlockRetrieval(window=24, sinks=4, block=8, blocks=3, representatives=2, piece=16),
+    "infllm-slots": BlockRetrieval(window=24, sinks=4, block=8, blocks=3, piece=16, slots=True),
     "infllm-disk": BlockRetrieval(window=24, sinks=4, block=8, blocks=3, piece=16, tier="disk", cached=4),
     "emllm": EventRetrieval(window=24, sinks=4, block=12, shortest=3, memory=40, piece=16, refine_from=1),
     "emllm-plain": EventRetrieval(window=24, block=12, shortest=3, memory=30, refine="none", contiguity=0.0),
@@ -76,7 +77,13 @@ SMALL: dict[str, Policy] = {
 }
 UNBOUNDED = {
     *("full", "lambda-middle", "hip", "think", "think-both", "think-pairs", "resonance"),
-    *("infllm", "infllm-resonance", "emllm", "emllm-plain"),  # their blocks are in memory; on disk they have a bound
+    *(
+        "infllm",
+        "infllm-slots",
+        "infllm-resonance",
+        "emllm",
+        "emllm-plain",
+    ),  # their blocks are in memory; on disk they have a bound
     *("beacon", "beacon-low-rank"),  # grow by a few tokens for each window: tests/attention/test_beacon.py
     *("beacon-standin", "beacon-standin-even", "beacon-standin-resonance"),
 }

@@ -43,6 +43,28 @@ def test_blocks_come_back_as_they_went(tier: str) -> None:
     assert torch.allclose(held.scores(query), torch.stack([(query * r).sum() for _, _, r in made]), atol=1e-5)
 
 
+@pytest.mark.parametrize("slots", [False, True])
+def test_retrieved_tokens_stand_at_the_edge_of_the_window_or_in_order_behind_it(slots: bool) -> None:
+    policy = BlockRetrieval(window=16, sinks=2, block=4, blocks=3, piece=8, slots=slots)
+    with attach(tiny(), policy) as session, torch.inference_mode():
+        session.prefill(text(80))
+        row, x = session.rows[0], torch.randn(6, 1, 8)
+        found = policy.segments(row.layers[0], row, x, x[:2], x[:2], torch.tensor([80]))
+    far = next(segment for segment in found if segment.tag == "retrieved")
+    assert isinstance(far.q_pos, int)
+    distance = far.q_pos - (far.k_pos if isinstance(far.k_pos, torch.Tensor) else torch.full((12,), far.k_pos))
+    assert distance.tolist() == (list(range(27, 15, -1)) if slots else [16] * 12)
+    assert far.at is not None
+    assert far.at.tolist() == sorted(far.at.tolist())
+
+
+def test_slots_must_fit_into_what_the_model_was_trained_for() -> None:
+    longest = tiny().config.max_position_embeddings
+    policy = BlockRetrieval(window=longest // 2, sinks=2, block=8, blocks=longest // 16, slots=True)
+    with pytest.raises(InputError, match="what is retrieved"), attach(tiny(), policy):
+        pass
+
+
 def test_the_block_that_was_read_longest_ago_leaves_the_cache_first() -> None:
     held = Blocks("disk", cached=2)
     for i in range(4):

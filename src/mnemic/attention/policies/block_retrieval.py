@@ -9,6 +9,9 @@ appears at one distance, the window's length.
 
 One selection serves all queries of a forward, so that what a prompt reads depends on how it is cut (the paper uses
 pieces of 512).
+
+``slots`` is a deviation: retrieved tokens stand in their order right behind the window instead of all at one place. A
+small model that cannot tell apart what stands at one place finds more with it, if enough blocks are read.
 """
 
 from __future__ import annotations
@@ -31,7 +34,8 @@ from mnemic.errors import InputError
 class BlockRetrieval(Policy):
     """The published configuration; the paper's headline runs read 96 (Mistral) or 32 (Llama 3) blocks.
 
-    ``tier`` and ``cached``: see :mod:`mnemic.attention.blocks`. ``piece`` is the most tokens of one forward.
+    ``tier`` and ``cached``: see :mod:`mnemic.attention.blocks`. ``piece`` is the most tokens of one forward. ``slots``:
+    see the module.
     """
 
     window: int = 4096
@@ -42,6 +46,7 @@ class BlockRetrieval(Policy):
     piece: int = 512
     tier: str = "memory"
     cached: int = 32
+    slots: bool = False
 
     name = "infllm"
     paper = "InfLLM, arXiv 2402.04617"
@@ -57,8 +62,14 @@ class BlockRetrieval(Policy):
             raise InputError(f"there is no tier {self.tier!r}: use one of {', '.join(TIERS)}")
 
     def check(self, anatomy: Anatomy) -> None:
-        if self.window >= anatomy.window:
-            raise InputError(f"the window must be shorter than the {anatomy.window} tokens this model was trained for")
+        if self.window + (self.retrieved if self.slots else 0) >= anatomy.window:
+            what = "the window and what is retrieved" if self.slots else "the window"
+            raise InputError(f"{what} must be shorter than the {anatomy.window} tokens this model was trained for")
+
+    @property
+    def retrieved(self) -> int:
+        """The most tokens that a query reads of the far past."""
+        return self.blocks * self.block
 
     def chunk_free(self) -> bool:
         return False
@@ -93,7 +104,11 @@ class BlockRetrieval(Policy):
             held = self.held(layer)
             keys, values = held.take(chosen, q.device)
             at = torch.cat([torch.arange(*held.spans[i], device=q.device) for i in chosen])
-            found.append(Segment(keys, values, self.window, 0, at=at, tag="retrieved"))
+            # Behind the window, the last of them at its edge; or all at the edge.
+            q_pos, k_pos = (
+                (self.window + len(at) - 1, torch.arange(len(at), device=at.device)) if self.slots else (self.window, 0)
+            )
+            found.append(Segment(keys, values, q_pos, k_pos, at=at, tag="retrieved"))
         return found
 
     def choose(self, layer: Layer, query: Tensor) -> list[int]:

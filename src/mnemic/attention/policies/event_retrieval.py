@@ -50,6 +50,10 @@ class EventRetrieval(BlockRetrieval):
         if self.refine not in (*MEASURES, "none"):
             raise InputError(f"there is no refinement {self.refine!r}: use {', '.join(MEASURES)} or none")
 
+    @property
+    def retrieved(self) -> int:
+        return self.memory + self.block  # the last event may go beyond
+
     def limit(self) -> int | None:
         if self.tier == "memory":
             return None
