@@ -122,15 +122,15 @@ def _one(name: str, layer: str, seed: int, arguments: argparse.Namespace) -> Non
 
 
 def table() -> str:
-    """All results as Markdown, and a picture of the curves of each experiment beside it."""
+    """All results as Markdown, and a picture of the scores of each experiment beside it."""
     lines = [
         "# Memory layers on small tasks",
         "",
         "Made by `python benchmarks/neural.py table`. Scores are in percent of the first test (of the book nats, where",
-        "less is better), with Student's 95 % interval over seeds; the columns at the end are further tests, longer or",
-        "harder than what was trained on. Runs end after their steps or their time, whichever is first, so on a busy",
-        "machine (load) slow layers saw fewer steps. `none` reads no memory, `window` sees too little, the state of",
-        "`full` grows with the text: its bytes are those after one sequence.",
+        "less is better), with Student's 95 % interval over seeds (shares end at 0 and 100); the columns at the end are",
+        "further tests, longer or harder than what was trained on. Runs end after their steps or their time, whichever is",
+        "first, so on a busy machine (load) slow layers may have seen fewer steps. `none` reads no memory, `window` sees",
+        "too little, the state of `full` grows with the text: its bytes are those after one sequence.",
     ]
     for name, experiment in EXPERIMENTS.items():
         path = RESULTS / f"neural-{name}.json"
@@ -138,6 +138,7 @@ def table() -> str:
             continue
         told = json.loads(path.read_text("utf-8"))
         rows, first = summary(told["runs"]), told["runs"][0]
+        rows.sort(key=lambda row: [*CONTROLS, *LAYERS].index(row["name"]))
         training, model = first["training"], first["model"]
         chance = "" if rows[0]["metric"] == "nats" else f" Chance is {100 * rows[0]['chance']:.2g} %."
         settings = ", ".join(f"{key}={value}" for key, value in first["task"].items() if key != "name")
@@ -147,8 +148,8 @@ def table() -> str:
             f"{training['batch']}, at most {training['steps']} steps and {training['seconds']:.0f} s;",
             f"{told['machine']['processor']}, one thread.",
         ]
-        lines += ["", f"## {name}", "", *about, "", markdown(rows).rstrip(), "", f"![training loss](neural-{name}.svg)"]
-        plot.curves(told["runs"], TABLE.with_name(f"neural-{name}.svg"))
+        lines += ["", f"## {name}", "", *about, "", markdown(rows).rstrip(), "", f"![scores](neural-{name}.svg)"]
+        plot.bars(rows, TABLE.with_name(f"neural-{name}.svg"))
     return "\n".join(lines) + "\n"
 
 

@@ -172,7 +172,7 @@ def summary(runs: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
                 "name": name,
                 "metric": metric,
                 "mean": _mean(scores),
-                "interval": interval(scores),
+                "interval": _within(interval(scores), metric),
                 "seeds": len(mine),
                 "chance": mine[0]["result"]["chance"],
                 "parameters": mine[0]["parameters"],
@@ -224,6 +224,11 @@ def markdown(rows: Sequence[Mapping[str, Any]]) -> str:
     head = columns(rows)
     lines = [f"| {' | '.join(head)} |", "|" + "---|" * len(head)]
     return "\n".join([*lines, *(f"| {' | '.join(cells(row))} |" for row in rows)]) + "\n"
+
+
+def _within(bounds: tuple[float, float] | None, metric: str) -> tuple[float, float] | None:
+    """An interval of shares ends where shares end."""
+    return bounds if bounds is None or metric == "nats" else (max(0.0, bounds[0]), min(1.0, bounds[1]))
 
 
 def _mean(values: Sequence[float]) -> float:

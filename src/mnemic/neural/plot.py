@@ -44,7 +44,7 @@ def bars(rows: Sequence[Mapping[str, Any]], path: str | Path) -> Path:
 
     def paint(axes: Axes) -> None:
         for place, row in enumerate(rows):
-            axes.barh(place, scale * row["mean"], 0.7, color=f"C{place}")
+            axes.barh(place, scale * row["mean"], 0.7, color="C0")
             if row["interval"]:
                 axes.plot([scale * each for each in row["interval"]], [place, place], color="black", linewidth=1.2)
         axes.set_yticks(range(len(rows)), [row["name"] for row in rows])
