@@ -129,8 +129,9 @@ def table() -> str:
         "Made by `python benchmarks/neural.py table`. Scores are in percent of the first test (of the book nats, where",
         "less is better), with Student's 95 % interval over seeds (shares end at 0 and 100); the columns at the end",
         "are further tests, longer or harder than what was trained on. Runs end after their steps or their time,",
-        "whichever is first, so on a busy machine (load) slow layers may have seen fewer steps. `none` reads no memory,",
-        "`window` sees too little, the state of `full` grows with the text: its bytes are those after one sequence.",
+        "whichever is first, so on a busy machine (load) slow layers may have seen fewer steps. `none` reads no",
+        "memory, `window` sees too little, the state of `full` grows with the text: its bytes are those after one",
+        "sequence.",
     ]
     for name, experiment in EXPERIMENTS.items():
         path = RESULTS / f"neural-{name}.json"
