@@ -10,6 +10,7 @@ from toy import Fading
 
 from mnemic.errors import ConflictError, InputError, NotFoundError
 from mnemic.neural.backbone import Backbone
+from mnemic.neural.registry import LAYERS
 
 TOKENS = torch.randint(11, (2, 9), generator=torch.Generator().manual_seed(0))
 
@@ -92,6 +93,14 @@ def test_states_of_memories_stay_and_those_of_full_attention_grow() -> None:
     # Two layers: the mean [16] of each, and the two tokens [16] before that the convolution reads.
     assert fixed.state_bytes(50) == fixed.state_bytes(5000) == 2 * (16 * 8 + 2 * 16 * 8)
     assert growing.state_bytes(50) == 50 * growing.state_bytes(1)
+
+
+@pytest.mark.parametrize("name", LAYERS)
+def test_a_model_of_every_layer_comes_back_from_its_file(name: str, tmp_path: Path) -> None:
+    made = Backbone(11, 16, 1, name)
+    made.save(tmp_path / "model.safetensors")
+    again = Backbone.load(tmp_path / "model.safetensors")
+    assert torch.equal(again(TOKENS)[0], made(TOKENS)[0])
 
 
 def test_a_model_comes_back_from_its_file(tmp_path: Path) -> None:

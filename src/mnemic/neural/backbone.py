@@ -138,7 +138,15 @@ class Backbone(nn.Module):
     def save(self, path: str | Path) -> None:
         """Weights and configuration as one safetensors file."""
         about = {"mnemic": _FORMAT, "backbone": json.dumps(self.config)}
-        save_file({name: each.detach().contiguous() for name, each in self.state_dict().items()}, str(path), about)
+        # copies, because blocks may share a parameter, which the format refuses
+        save_file(
+            {
+                name: each.detach().clone(memory_format=torch.contiguous_format)
+                for name, each in self.state_dict().items()
+            },
+            str(path),
+            about,
+        )
 
     @classmethod
     def load(cls, path: str | Path, layer: Factory | None = None) -> Backbone:

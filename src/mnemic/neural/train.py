@@ -225,7 +225,10 @@ class Trainer:
             for part, each in self._optimiser.state[weight].items():
                 tensors[f"optimiser.{name}.{part}"] = each
         file = f"checkpoint-{self.step}.safetensors"
-        save_file({name: each.detach().contiguous() for name, each in tensors.items()}, str(self.out / file))
+        save_file(
+            {name: each.detach().clone(memory_format=torch.contiguous_format) for name, each in tensors.items()},
+            str(self.out / file),
+        )
         told = {"file": file, "step": self.step, "elapsed": self.elapsed, "curve": self.curve, "run": self._key()}
         _write(self.out / "checkpoint.json", told)
         _write(self.out / "run.json", self.log("broken off"))
