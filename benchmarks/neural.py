@@ -4,7 +4,7 @@
     python benchmarks/neural.py run --experiments overwrite,passkey --layers linear-attention,deltanet,titans-lmm
     python benchmarks/neural.py table
 
-Every experiment has a file of results, ``benchmarks/results/neural-NAME.json``; a run that is in it is not done again.
+Every experiment has a file of results, ``benchmarks/results/neural/NAME.json``; a run that is in it is not done again.
 The controls are ``none`` (gated-deltanet's model that reads no memory), ``window``, ``full`` and ``gated-deltanet``
 itself, whose state is as large here as that of Titans. All models have the same number of parameters: what a layer does
 not need goes into the feed-forward parts. Data are made from the seed; all layers see the same ones in the same order.
@@ -30,7 +30,7 @@ from mnemic.neural.registry import LAYERS
 from mnemic.neural.tasks import make
 from mnemic.neural.train import Trainer, Training
 
-RESULTS = Path(__file__).parent / "results"
+RESULTS = Path(__file__).parent / "results" / "neural"
 TABLE = Path(__file__).parent / "neural.md"
 
 
@@ -98,7 +98,7 @@ def run(arguments: argparse.Namespace) -> None:
 
 
 def _one(name: str, layer: str, seed: int, arguments: argparse.Namespace) -> None:
-    experiment, path = EXPERIMENTS[name], RESULTS / f"neural-{name}.json"
+    experiment, path = EXPERIMENTS[name], RESULTS / f"{name}.json"
     told = json.loads(path.read_text("utf-8")) if path.exists() else {"experiment": name, "runs": []}
     task = make(experiment.task, experiment.settings)
     training = replace(
@@ -117,7 +117,7 @@ def _one(name: str, layer: str, seed: int, arguments: argparse.Namespace) -> Non
     log = trainer.run()
     told |= {"command": "python benchmarks/neural.py " + " ".join(sys.argv[1:]), "machine": machine.describe()}
     told["runs"].append({"name": layer, "seed": seed, **log})
-    RESULTS.mkdir(exist_ok=True)
+    RESULTS.mkdir(parents=True, exist_ok=True)
     path.write_text(json.dumps(told, separators=(",", ":")).replace('{"name"', '\n{"name"') + "\n", "utf-8")
 
 
@@ -134,7 +134,7 @@ def table() -> str:
         "sequence.",
     ]
     for name, experiment in EXPERIMENTS.items():
-        path = RESULTS / f"neural-{name}.json"
+        path = RESULTS / f"{name}.json"
         if not path.exists():
             continue
         told = json.loads(path.read_text("utf-8"))

@@ -1,15 +1,15 @@
 """One table of all memory systems from result files; files of the same suite are put together.
 
-python benchmarks/systems.py benchmarks/results/systems-*.json > benchmarks/systems.md
+python benchmarks/systems.py benchmarks/results/systems/* > benchmarks/systems.md
 """
 
 from __future__ import annotations
 
-import json
 import sys
 from pathlib import Path
 from typing import Any
 
+from mnemic.bench.result import kept
 from mnemic.govern.dmm import ABOUT
 from mnemic.text.systems import describe
 
@@ -37,7 +37,7 @@ def main(files: list[str]) -> str:
     suites: dict[str, dict[str, dict[str, Any]]] = {}
     conditions = []
     for file in files:
-        told = json.loads(Path(file).read_text())
+        told = kept(Path(file))
         name = told["suite"]["name"]
         suites.setdefault(name.partition(":")[0], {}).update({o["label"].partition("@")[0]: o for o in told["systems"]})
         machine, set_up = told["machine"], told["configuration"]

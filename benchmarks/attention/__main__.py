@@ -1,13 +1,13 @@
 """Long texts through each policy on a real small model: what is found again, how well the text is known, what it costs.
 
-    python benchmarks/attention passkey --out benchmarks/results/attention-passkey.json
-    python benchmarks/attention perplexity --text BOOK.txt --out benchmarks/results/attention-perplexity.json
-    python benchmarks/attention turns --data DIR --out benchmarks/results/attention-turns.json
-    python benchmarks/attention beacons --text BOOK.txt --out benchmarks/results/attention-beacons.json
-    python benchmarks/attention blobs --out benchmarks/results/attention-blobs.json
-    python benchmarks/attention speculation --out benchmarks/results/attention-speculation.json
-    python benchmarks/attention dialogues --data DIR --out benchmarks/results/attention-dialogues.json
-    python benchmarks/attention table benchmarks/results/attention-*.json > benchmarks/attention.md
+    python benchmarks/attention passkey --out benchmarks/results/attention/passkey.json
+    python benchmarks/attention perplexity --text BOOK.txt --out benchmarks/results/attention/perplexity.json
+    python benchmarks/attention turns --data DIR --out benchmarks/results/attention/turns.json
+    python benchmarks/attention beacons --text BOOK.txt --out benchmarks/results/attention/beacons.json
+    python benchmarks/attention blobs --out benchmarks/results/attention/blobs.json
+    python benchmarks/attention speculation --out benchmarks/results/attention/speculation.json
+    python benchmarks/attention dialogues --data DIR --out benchmarks/results/attention/dialogues.json
+    python benchmarks/attention table benchmarks/results/attention/* > benchmarks/attention.md
 
 ``--data`` holds the folders ``sirllm`` and ``locomo``. A run that was broken off goes on where it stopped; results hold
 numbers, no text.

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from mnemic.bench import report
-from mnemic.bench.result import dumps
+from mnemic.bench.result import dumps, keep
 from mnemic.bench.run import Settings, run
 from mnemic.errors import InputError
 
@@ -99,6 +99,20 @@ def test_json_has_no_nan():
     text = dumps({"a": {"b": {"c": float("nan")}}, "d": [{"e": (1.0, float("inf"))}], "f": []})
     assert json.loads(text) == {"a": {"b": {"c": None}}, "d": [{"e": [1.0, None]}], "f": []}
     assert text.endswith("}\n")
+
+
+def test_a_compressed_result_is_the_same_result(result: dict[str, Any], tmp_path: Path):
+    plain, small = tmp_path / "deep" / "a.json", tmp_path / "deep" / "a.json.gz"
+    for path in (plain, small):
+        keep(result, path)
+    assert report.load([plain]) == report.load([small])
+    assert small.stat().st_size < plain.stat().st_size
+    before = small.read_bytes()
+    keep(result, small)
+    assert small.read_bytes() == before  # no time in it: the same result is the same file
+    small.write_bytes(before[:-9])
+    with pytest.raises(InputError, match="cannot be read"):
+        report.load([small])
 
 
 def test_files_that_are_no_results_are_refused(tmp_path: Path):

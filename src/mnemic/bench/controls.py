@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import random
+from abc import ABC, abstractmethod
 from collections import Counter
 from collections.abc import Sequence
 from datetime import datetime
@@ -16,7 +17,7 @@ from mnemic.text.steps.render import pack
 from mnemic.text.store.base import key_text
 
 
-class Control:
+class Control(ABC):
     """Keeps turns in a list; subclasses put them in order for a query, best first."""
 
     def __init__(self) -> None:
@@ -38,8 +39,9 @@ class Control:
                 )
             )
 
+    @abstractmethod
     def order(self, query: str) -> list[tuple[int, float]]:
-        raise NotImplementedError
+        """Places of turns with their scores, best first."""
 
     def recall(self, query: str, /, *, k: int, now: datetime | None = None) -> Recall:
         ranked = self.order(query)[:k]

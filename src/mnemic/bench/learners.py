@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import copy
 import random
+from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from typing import Any, Self
 
@@ -21,7 +22,7 @@ BEGIN = 0
 """The byte that stands before every text of :class:`Characters`."""
 
 
-class Taught:
+class Taught(ABC):
     """What every model in torch shares: study by AdamW, losses by item. Subclasses give logits and tokens.
 
     ``rate`` is constant (deviation: the original's training script lets it fall); ``batch`` items an update; texts are
@@ -41,18 +42,21 @@ class Taught:
         size = sum(each.numel() for each in self.network.parameters())
         return {"parameters": size, "rate": self.rate, "block": self.block, "torch": torch.__version__}
 
+    @abstractmethod
     def logits(self, ids: Tensor, mask: Tensor) -> Tensor:
         """[B, T, V] logits of the token after each of ``ids`` [B, T]; ``mask`` [B, T] is 0 where a row has ended."""
-        raise NotImplementedError
 
+    @abstractmethod
     def encode(self, text: str) -> list[int]:
-        raise NotImplementedError
+        """The token ids of a text."""
 
+    @abstractmethod
     def decode(self, ids: Sequence[int]) -> str:
-        raise NotImplementedError
+        """The text of token ids."""
 
+    @abstractmethod
     def complete(self, prefix: Sequence[int], tokens: int) -> list[int]:
-        raise NotImplementedError
+        """``tokens`` ids that go on after ``prefix``, greedily."""
 
     def started(self, ids: Sequence[int]) -> list[int]:
         """``ids`` with what the model expects before a text."""

@@ -41,7 +41,7 @@ from mnemic.bench.memorization_result import (
     gaps,
     scored,
 )
-from mnemic.bench.result import dumps
+from mnemic.bench.result import keep
 from mnemic.bench.series import Figure, Series, beyond, figures, names
 from mnemic.errors import InputError
 from mnemic.text.language.base import Language, Message, read_object
@@ -122,8 +122,7 @@ def audit(
     conditions = {"versions": machine.versions(), "machine": machine.describe()}
     made = Audit(language.name, plan, replies, guesses, scores, gaps(replies, plan.seed), conditions)
     if out:
-        out.parent.mkdir(parents=True, exist_ok=True)
-        out.write_text(dumps(made.to_json()), encoding="utf-8")
+        keep(made.to_json(), out)
     return made
 
 

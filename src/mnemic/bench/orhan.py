@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any, Protocol, Self
 
 from mnemic.bench import machine, metrics
-from mnemic.bench.result import Cost, Outcome, Result, Settings, dumps
+from mnemic.bench.result import Cost, Outcome, Result, Settings, keep
 from mnemic.bench.stimuli import FOLDER, KINDS, Stimuli, generated, original, sentences
 from mnemic.bench.suite import EVERY, Score, average
 from mnemic.errors import InputError
@@ -262,8 +262,7 @@ def run(
     }
     result = Result(suite, Settings(seed=seeds[0]), conditions, [outcome])
     if out:
-        out.parent.mkdir(parents=True, exist_ok=True)
-        out.write_text(dumps(result.to_json()), encoding="utf-8")
+        keep(result.to_json(), out)
     return result
 
 

@@ -6,7 +6,6 @@ Everything is computed from the files, never from the data, so a report can be m
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from html import escape
@@ -14,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from mnemic.bench import metrics
-from mnemic.bench.result import FORMAT
+from mnemic.bench.result import FORMAT, kept
 from mnemic.bench.suite import EVERY
 from mnemic.errors import InputError
 
@@ -28,7 +27,7 @@ def load(paths: Iterable[Path]) -> list[Result]:
     found: list[Result] = []
     for path in paths:
         try:
-            value = json.loads(path.read_text("utf-8"))
+            value = kept(path)
         except FileNotFoundError:
             raise InputError(f"there is no result file {path}: run mnemic bench run SUITE --json {path}") from None
         except (OSError, ValueError) as error:

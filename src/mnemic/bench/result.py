@@ -5,10 +5,13 @@ A result file holds ids and numbers, no text of the data, so that it can be shar
 
 from __future__ import annotations
 
+import gzip
 import json
 import math
+import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
+from pathlib import Path
 from typing import Any
 
 from mnemic.bench import metrics
@@ -121,6 +124,22 @@ def dumps(value: Any, depth: int = 0) -> str:
         pad = " " * (depth + 1)
         return "[\n" + ",\n".join(pad + dumps(each, depth + 1) for each in value) + "\n" + " " * depth + "]"
     return json.dumps(_finite(value), allow_nan=False)
+
+
+def keep(value: Any, path: Path) -> None:
+    """Write :func:`dumps` of ``value``, compressed where ``path`` ends in .gz; folders on the way are made."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    data = dumps(value).encode("utf-8")
+    path.write_bytes(gzip.compress(data, mtime=0) if path.suffix == ".gz" else data)
+
+
+def kept(path: Path) -> Any:
+    """What :func:`keep` wrote. Raises OSError or ValueError where it cannot be read."""
+    data = path.read_bytes()
+    try:
+        return json.loads(gzip.decompress(data) if path.suffix == ".gz" else data)
+    except (EOFError, zlib.error) as error:
+        raise ValueError(f"the compressed file is damaged: {error}") from error
 
 
 def _finite(value: Any) -> Any:

@@ -19,7 +19,7 @@ from typing import Any, Protocol
 from mnemic.bench import machine
 from mnemic.bench.contender import Contender, Subject, contender
 from mnemic.bench.journal import Journal
-from mnemic.bench.result import FORMAT, Cost, Outcome, Result, Settings, dumps
+from mnemic.bench.result import FORMAT, Cost, Outcome, Result, Settings, keep
 from mnemic.bench.suite import BUDGETS, Case, Data, Item, Question, Suite, recall_within, sessions_of, tabulate
 from mnemic.bench.suites import make
 from mnemic.text.memory import Memory
@@ -104,8 +104,7 @@ def run(
         outcomes,
     )
     if out:
-        out.parent.mkdir(parents=True, exist_ok=True)
-        out.write_text(dumps(result.to_json()), encoding="utf-8")
+        keep(result.to_json(), out)
     return result
 
 

@@ -62,7 +62,7 @@ def run_(
     data: Data = None,
     system: Systems = None,
     out: Annotated[
-        Path | None, typer.Option("--json", help="Write the result here; a run that was broken off goes on.")
+        Path | None, typer.Option("--json", help="Write the result here (.gz: compressed); a broken run goes on.")
     ] = None,
     limit: Annotated[int | None, typer.Option("--limit", help="Only the first so many cases.", min=1)] = None,
     seed: Seed = 0,

@@ -37,7 +37,7 @@ def memorization(
     n: Annotated[int, typer.Option("-n", help="Figures to ask for, of each series and place.", min=2)] = 30,
     seed: Annotated[int, typer.Option("--seed", help="What is drawn at random is drawn from this.")] = 0,
     tokens: Annotated[int, typer.Option("--tokens", help="Room for a reply, thoughts included.", min=8)] = 512,
-    out: Annotated[Path | None, typer.Option("--json", help="Write the result here.")] = None,
+    out: Annotated[Path | None, typer.Option("--json", help="Write the result here (.gz: compressed).")] = None,
 ) -> None:
     """Audit a model's memory: dated figures before and after its cutoff, instructed boundaries, masked entities."""
     plan = Plan(

@@ -57,7 +57,7 @@ def study(
     batch: Annotated[
         int | None, typer.Option("--batch", help="Items an update; default: the model's (16 for Hugging Face).", min=1)
     ] = None,
-    out: Annotated[Path | None, typer.Option("--json", help="Write the result here.")] = None,
+    out: Annotated[Path | None, typer.Option("--json", help="Write the result here (.gz: compressed).")] = None,
 ) -> None:
     """Teach a copy of a model items, then test recognition against foils, recall from halves, and both later.
 

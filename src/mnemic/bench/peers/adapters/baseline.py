@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mnemic.bench.controls import BM25, Control
+from mnemic.bench.controls import BM25, Control, Random
 from mnemic.text.record import Turn
 
 Scores = NDArray[np.float64]
@@ -21,7 +21,7 @@ Scores = NDArray[np.float64]
 class Peer:
     def __init__(self, folder: Path, variant: str, known: Any) -> None:
         self.variant, self.known = variant, known
-        self.keep = Control if variant == "dense" else BM25
+        self.keep = Random if variant == "dense" else BM25  # of the former nothing but its records is used
         self.words: dict[str, Control] = {}
         self.vectors: dict[str, list[Any]] = {}
         self.matrices: dict[str, NDArray[np.float32]] = {}
