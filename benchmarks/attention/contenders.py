@@ -43,11 +43,9 @@ class Random(SurprisalEviction):
 
     name = "random"
 
-    def after_forward(self, row: Row, ids: Tensor, logits: Tensor) -> None:
+    def measured(self, row: Row, ids: Tensor, logits: Tensor) -> Tensor:
         rng = random.Random(row.seen)
-        drawn = torch.tensor([rng.random() for _ in range(len(ids))])
-        held = row.extra.get("surprisal")
-        row.extra["surprisal"] = drawn if held is None else torch.cat((held, drawn))
+        return torch.tensor([rng.random() for _ in range(len(ids))])
 
 
 @dataclass(frozen=True)
@@ -56,9 +54,7 @@ class Interval(SurprisalEviction):
 
     name = "interval"
 
-    def after_forward(self, row: Row, ids: Tensor, logits: Tensor) -> None:
+    def measured(self, row: Row, ids: Tensor, logits: Tensor) -> Tensor:
         # The bits of a place in reverse (van der Corput): the largest of them lie evenly, however many are kept.
         places = range(row.seen - len(ids), row.seen)
-        drawn = torch.tensor([int(f"{place:020b}"[::-1], 2) / 2**20 for place in places])
-        held = row.extra.get("surprisal")
-        row.extra["surprisal"] = drawn if held is None else torch.cat((held, drawn))
+        return torch.tensor([int(f"{place:020b}"[::-1], 2) / 2**20 for place in places])

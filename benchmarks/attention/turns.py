@@ -72,7 +72,7 @@ def measure(
             choices = turn["question"]["choices"]
             said = _choose(session, tokenizer, [choice["text"].strip() for choice in choices], task == BIASED)
             right = int(choices[said]["label"] == turn["answerKey"])
-            if turn["id"].startswith("answer") if isinstance(turn["id"], str) else False:
+            if str(turn["id"]).startswith("answer"):
                 recalled.append(right)
             elif len(choices) > 1:
                 every.append(right)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import pytest
 import torch
@@ -121,6 +122,19 @@ def test_what_sees_nothing_gets_nothing() -> None:
     for backend in BACKENDS[:3]:
         assert attend(q, [blind], ROPE, SCALE, backend=backend)[0].abs().max() == 0
     assert attend(q, [], ROPE, SCALE)[0].abs().max() == 0
+
+
+def test_gradients_pass_by_what_sees_nothing() -> None:
+    q, k, v = (draw(i, n, 3, D).requires_grad_() for i, n in enumerate((H, HK, HK)))
+    sight = torch.tensor([[True, False, True], [False, False, False], [True, True, True]])
+    made = [Segment(k, v, 4, torch.arange(3), sight[None, None], bias=draw(9, HK, 1, 1, 3)), Segment(k, v, 7, 0, sight)]
+    sighted = [replace(segment, visible=sight[::2]) for segment in made]
+    wanted = torch.autograd.grad(reference(q[:, ::2], sighted, ROPE, SCALE)[0].sum(), (k, v))
+    for attention in (lambda: reference(q, made, ROPE, SCALE)[0], lambda: merged(q, made, ROPE, SCALE)):
+        found = torch.autograd.grad(attention().sum(), (q, k, v))
+        assert found[0][:, 1].abs().max() == 0
+        assert found[0].abs().max() > 0
+        assert all(torch.allclose(a, b, atol=1e-5) for a, b in zip(found[1:], wanted, strict=True))
 
 
 def test_a_bias_weighs_keys_and_an_infinite_one_is_blindness() -> None:

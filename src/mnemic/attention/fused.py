@@ -22,7 +22,7 @@ from torch.nn.attention.flex_attention import AuxRequest, flex_attention
 from torch.nn.functional import scaled_dot_product_attention
 
 from mnemic.attention.rope import Rope
-from mnemic.attention.segment import Segment, joined
+from mnemic.attention.segment import Segment, joined, spread
 
 
 def sdpa(q: Tensor, segments: Sequence[Segment], rope: Rope, scale: float) -> Tensor:
@@ -72,15 +72,7 @@ def flex(q: Tensor, segments: Sequence[Segment], rope: Rope, scale: float) -> Te
 
 def whole(segment: Segment, rope: Rope, width: int) -> tuple[Tensor, Tensor]:
     """Keys, turned, and values [Hk, n, D] with zeros in the channels that the segment does without."""
-    k = segment.k if segment.k_pos is None else rope.apply(segment.k, segment.k_pos, segment.channels)
-    return _spread(k, segment.channels, width), _spread(segment.v, segment.value_channels, width)
-
-
-def _spread(x: Tensor, channels: Tensor | None, width: int) -> Tensor:
-    if channels is None:
-        return x
-    index = channels[:, None].expand(-1, x.shape[1], -1)
-    return x.new_zeros(*x.shape[:2], width).scatter(-1, index, x)
+    return spread(segment.turned(rope), segment.channels, width), spread(segment.v, segment.value_channels, width)
 
 
 def _mask(segments: Sequence[Segment], groups: int, q: Tensor) -> Tensor | None:

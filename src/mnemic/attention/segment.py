@@ -47,6 +47,10 @@ class Segment:
     def __len__(self) -> int:
         return int(self.k.shape[1])
 
+    def turned(self, rope: Rope) -> Tensor:
+        """The keys [Hk, n, D], turned to where they are read."""
+        return self.k if self.k_pos is None else rope.apply(self.k, self.k_pos, self.channels)
+
 
 def causal(q_pos: Tensor, k_pos: Tensor, window: int | None = None) -> Tensor:
     """Visibility [1, 1, L, n] of keys at ``k_pos`` [n] to queries at ``q_pos`` [L]: not after, and nearer than
@@ -85,27 +89,27 @@ def attend(
 
 def logits(q: Tensor, segment: Segment, rope: Rope, scale: float) -> Tensor:
     """The logits [Hk, G, L, n] of one segment in float32, what is not visible at minus infinity."""
-    hk = segment.k.shape[0]
-    if segment.k_pos is None:
-        turned, keys = rope.apply(q, segment.q_pos), segment.k
-    else:
-        turned, keys = rope.apply(q, segment.q_pos), rope.apply(segment.k, segment.k_pos, segment.channels)
-    grouped = turned.reshape(hk, -1, *turned.shape[1:])
+    grouped = rope.apply(q, segment.q_pos).unflatten(0, (segment.k.shape[0], -1))
     if segment.channels is not None:
         index = segment.channels[:, None, None, :].expand(*grouped.shape[:3], -1)
         grouped = grouped.gather(-1, index)
-    found = torch.matmul(grouped, keys[:, None].transpose(-1, -2)).to(torch.float32) * scale
+    found = torch.matmul(grouped, segment.turned(rope)[:, None].transpose(-1, -2)).to(torch.float32)
+    # In place: this is the largest tensor of all, and no gradient asks what was there before.
+    found.mul_(scale)
     if segment.bias is not None:
-        found = found + segment.bias
+        found.add_(segment.bias)
     if segment.visible is not None:
-        found = found.masked_fill(~segment.visible, float("-inf"))
+        found.masked_fill_(~segment.visible, float("-inf"))
     return found
 
 
 def reference(q: Tensor, segments: Sequence[Segment], rope: Rope, scale: float) -> tuple[Tensor, list[Tensor]]:
     """Output [H, L, D] and the weights of each segment [Hk, G, L, n]: all logits side by side, one softmax."""
     parts = [logits(q, segment, rope, scale) for segment in segments]
-    weights = torch.cat(parts, dim=-1).softmax(dim=-1).nan_to_num(0.0)
+    weights = (torch.cat(parts, dim=-1) if len(parts) > 1 else parts[0]).softmax(dim=-1)
+    blind = weights[..., :1].isnan()  # a softmax over nothing is not a number anywhere: the first weight tells
+    if bool(blind.any()):
+        weights = weights.masked_fill(blind, 0.0)
     split = torch.split(weights, [part.shape[-1] for part in parts], dim=-1)
     out = torch.stack([_summed(w, s, q.shape[-1]) for w, s in zip(split, segments, strict=True)]).sum(0)
     return out.flatten(0, 1), list(split)
@@ -133,14 +137,18 @@ def _alone(q: Tensor, segment: Segment, rope: Rope, scale: float) -> tuple[Tenso
     """One segment by itself: its output [Hk, G, L, D] in float32 and the log-sum-exp of its logits [Hk, G, L]."""
     found = logits(q, segment, rope, scale)
     lse = found.logsumexp(dim=-1)
-    weights = (found - lse[..., None]).exp().nan_to_num(0.0)
+    weights = (found - lse.masked_fill(lse == -torch.inf, 0.0)[..., None]).exp()
     return _summed(weights, segment, q.shape[-1]).to(torch.float32), lse
 
 
 def _summed(weights: Tensor, segment: Segment, width: int) -> Tensor:
     """The values of a segment [Hk, G, L, D], weighted by ``weights`` [Hk, G, L, n]."""
-    out = torch.matmul(weights.to(segment.v.dtype), segment.v[:, None])
-    if segment.value_channels is None:
-        return out
-    index = segment.value_channels[:, None, None].expand(*out.shape[:3], -1)
-    return out.new_zeros(*out.shape[:3], width).scatter(-1, index, out)
+    return spread(torch.matmul(weights.to(segment.v.dtype), segment.v[:, None]), segment.value_channels, width)
+
+
+def spread(x: Tensor, channels: Tensor | None, width: int) -> Tensor:
+    """``x`` [Hk, ..., c] of ``channels`` [Hk, c] alone (None: of all) as [Hk, ..., width], with zeros elsewhere."""
+    if channels is None:
+        return x
+    index = channels.view(len(channels), *[1] * (x.dim() - 2), -1).expand_as(x)
+    return x.new_zeros(*x.shape[:-1], width).scatter(-1, index, x)

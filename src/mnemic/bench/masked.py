@@ -11,6 +11,7 @@ from datetime import date
 from pathlib import Path
 from typing import Any
 
+from mnemic.bench.metrics import words
 from mnemic.errors import InputError
 
 MASK = "[MASKED]"
@@ -56,8 +57,8 @@ def fits(said: str, text: Text) -> bool:
 
 
 def _plain(name: str) -> tuple[str, ...]:
-    words = re.findall(r"[^\W_]+", name.lower())
-    return tuple(word for word in words if word not in _FORMS) or tuple(words)
+    found = words(name)
+    return tuple(word for word in found if word not in _FORMS) or tuple(found)
 
 
 def invented_texts(n: int, seed: int = 0) -> list[Text]:

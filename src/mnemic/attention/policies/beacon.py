@@ -15,8 +15,8 @@ window; a text of more than ratio times the model's length reaches positions tha
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any
 
@@ -83,10 +83,8 @@ class Beacon(Windowed):
             return None
         return self._weights.embedding[: self.count].to(row.anatomy.model.dtype)
 
-    @contextmanager
-    def reading(self, anatomy: Anatomy) -> Iterator[None]:
-        with self._weights.added(anatomy):
-            yield
+    def reading(self, anatomy: Anatomy) -> AbstractContextManager[None]:
+        return self._weights.added(anatomy)
 
     def after_attention(
         self, layer: Layer, row: Row, segments: Sequence[Segment], mass: list[Tensor] | None, q: Tensor, pos: Tensor

@@ -90,6 +90,10 @@ class SurprisalEviction(Policy):
         return [Segment(tape.k, tape.v, own, slots, causal(own, slots), at=tape.pos)]
 
     def after_forward(self, row: Row, ids: Tensor, logits: Tensor) -> None:
-        found = (repetition if self.released else surprisals)(row, ids, logits)
+        found = self.measured(row, ids, logits)
         held = row.extra.get("surprisal")
         row.extra["surprisal"] = found if held is None else torch.cat((held, found))
+
+    def measured(self, row: Row, ids: Tensor, logits: Tensor) -> Tensor:
+        """What the tokens ``ids`` [L], just read, are kept by [L]: those with the most stay."""
+        return (repetition if self.released else surprisals)(row, ids, logits)
