@@ -19,6 +19,7 @@ import argparse
 import json
 import sys
 from collections.abc import Callable, Iterator
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -38,29 +39,30 @@ from mnemic.attention import pretrained
 from mnemic.attention.registry import make
 from mnemic.bench import machine
 
-Work = tuple[dict[str, Any], Callable[[], dict[str, Any]]]
+Runs = list[dict[str, Any]]
+Work = tuple[dict[str, Any], Callable[[], Runs]]
+"""What tells a piece of work by the runs that come of it, and the work."""
 
 
-def passkeys(arguments: argparse.Namespace, model: Any, tokenizer: Any) -> Iterator[Work]:
+def passkeys(arguments: argparse.Namespace, model: Any, tokenizer: Any, _: Progress) -> Iterator[Work]:
     wanted = contenders(arguments.budget)
     for length in map(int, arguments.lengths.split(",")):
         for seed in range(passkey.LOAD[length][0]):
             for name in _names(arguments, wanted):
-                key = {"policy": name, "length": length, "seed": seed}
                 yield (
-                    key,
-                    lambda n=name, key=key: passkey.measure(model, tokenizer, n, wanted[n], key["length"], key["seed"]),
+                    {"policy": name, "length": length, "seed": seed},
+                    partial(passkey.measure, model, tokenizer, name, wanted[name], length, seed),
                 )
 
 
-def perplexities(arguments: argparse.Namespace, model: Any, tokenizer: Any) -> Iterator[Work]:
+def perplexities(arguments: argparse.Namespace, model: Any, tokenizer: Any, _: Progress) -> Iterator[Work]:
     wanted = contenders(arguments.budget)
     ids = _book(arguments, tokenizer)[: arguments.tokens]
     for name in _names(arguments, wanted):
-        yield {"policy": name}, lambda n=name: perplexity.measure(model, n, wanted[n], ids, arguments.bucket)
+        yield {"policy": name}, partial(perplexity.measure, model, name, wanted[name], ids, arguments.bucket)
 
 
-def talks(arguments: argparse.Namespace, model: Any, tokenizer: Any) -> Iterator[Work]:
+def talks(arguments: argparse.Namespace, model: Any, tokenizer: Any, _: Progress) -> Iterator[Work]:
     decays = {"dailydialog": "0.7", "grocery": "1.0", "rock-paper-scissors": "0.9"}
     for task, kept in turns.TASKS.items():
         size = kept + 4
@@ -74,21 +76,42 @@ def talks(arguments: argparse.Namespace, model: Any, tokenizer: Any) -> Iterator
         found = turns.episodes(task, Path(arguments.data) / "sirllm", arguments.episodes, tokenizer)
         for episode, each in enumerate(found):
             for name in _names(arguments, wanted):
-                key = {"task": task, "policy": name, "episode": episode}
                 yield (
-                    key,
-                    lambda k=key, each=each, w=wanted: turns.measure(
-                        model, tokenizer, k["policy"], w[k["policy"]], k["task"], each, k["episode"]
-                    ),
+                    {"task": task, "policy": name, "episode": episode},
+                    partial(turns.measure, model, tokenizer, name, wanted[name], task, each, episode),
                 )
 
 
-def questions(arguments: argparse.Namespace, model: Any, tokenizer: Any) -> Iterator[Work]:
+def questions(arguments: argparse.Namespace, model: Any, tokenizer: Any, _: Progress) -> Iterator[Work]:
     wanted = contenders(arguments.budget)
     for case in dialogues.cases(Path(arguments.data), tokenizer, arguments.tokens, arguments.conversations):
+        alone = cache(partial(dialogues.alone, model, tokenizer, case))  # the same for every policy
         for name in _names(arguments, wanted):
-            key = {"policy": name, "case": case[0]}
-            yield key, lambda n=name, case=case: dialogues.measure(model, tokenizer, n, wanted[n], case)
+            yield (
+                {"policy": name, "case": case[0]},
+                partial(dialogues.measure, model, tokenizer, name, wanted[name], case, alone),
+            )
+
+
+def trained(arguments: argparse.Namespace, model: Any, tokenizer: Any, bar: Progress) -> Iterator[Work]:
+    task = bar.add_task("training beacons", total=arguments.steps)
+    ids = _book(arguments, tokenizer)
+    yield {}, partial(beacons.measure, model, ids, arguments.steps, 8, lambda *_: bar.advance(task))
+
+
+def injected(arguments: argparse.Namespace, model: Any, tokenizer: Any, _: Progress) -> Iterator[Work]:
+    for seed in range(4):
+        yield {"seed": seed}, partial(blobs.measure, model, tokenizer, seed)
+
+
+def drafted(arguments: argparse.Namespace, model: Any, tokenizer: Any, _: Progress) -> Iterator[Work]:
+    other, _tokenizer = pretrained.load(arguments.model)
+    wanted = contenders(arguments.budget)
+    for name in ("full", "lambda"):
+        yield (
+            {"policy": f"{name}: alone", "seed": 0},
+            partial(speculation.measure, model, other, tokenizer, name, wanted[name], wanted["full"], 0),
+        )
 
 
 def _book(arguments: argparse.Namespace, tokenizer: Any) -> list[int]:
@@ -100,30 +123,15 @@ def _names(arguments: argparse.Namespace, wanted: dict[str, Any]) -> list[str]:
     return [each for each in arguments.policies.split(",") if each in wanted] if arguments.policies else list(wanted)
 
 
-def trained(arguments: argparse.Namespace, model: Any, tokenizer: Any, bar: Progress) -> list[dict[str, Any]]:
-    task = bar.add_task("training beacons", total=arguments.steps)
-    return beacons.measure(model, _book(arguments, tokenizer), arguments.steps, 8, lambda *_: bar.advance(task))
-
-
-def injected(arguments: argparse.Namespace, model: Any, tokenizer: Any, bar: Progress) -> list[dict[str, Any]]:
-    seeds = bar.track(range(4), description="pairs of texts")
-    return [run for seed in seeds for run in blobs.measure(model, tokenizer, seed)]
-
-
-def drafted(arguments: argparse.Namespace, model: Any, tokenizer: Any, bar: Progress) -> list[dict[str, Any]]:
-    other, _ = pretrained.load(arguments.model)
-    wanted = contenders(arguments.budget)
-    targets = bar.track(["full", "lambda"], description="targets")
-    return [
-        run
-        for name in targets
-        for run in speculation.measure(model, other, tokenizer, name, wanted[name], wanted["full"], 0)
-    ]
-
-
-WHOLE = {"beacons": trained, "blobs": injected, "speculation": drafted}
-"""What is measured in one go."""
-KINDS = {"passkey": passkeys, "perplexity": perplexities, "turns": talks, "dialogues": questions}
+KINDS = {
+    "passkey": passkeys,
+    "perplexity": perplexities,
+    "turns": talks,
+    "beacons": trained,
+    "blobs": injected,
+    "speculation": drafted,
+    "dialogues": questions,
+}
 
 
 def run(arguments: argparse.Namespace) -> None:
@@ -137,26 +145,23 @@ def run(arguments: argparse.Namespace) -> None:
         "model": arguments.model, "budget": arguments.budget, "machine": machine.describe(),
         "versions": machine.versions() | {"torch": torch.__version__},
     }  # fmt: skip
-    if arguments.what in WHOLE:
-        with Progress() as bar:
-            told["runs"] = WHOLE[arguments.what](arguments, model, tokenizer, bar)
-        out.write_text(json.dumps(told, separators=(",", ":")).replace('{"policy"', '\n{"policy"') + "\n")
-        return
-    done = [{k: run[k] for k in run if k in ("policy", "length", "seed", "task", "episode", "case")}
-            for run in told["runs"]]  # fmt: skip
-    works = [(key, work) for key, work in KINDS[arguments.what](arguments, model, tokenizer) if key not in done]
     with Progress() as bar:
+        works = [
+            (key, work)
+            for key, work in KINDS[arguments.what](arguments, model, tokenizer, bar)
+            if not any(key.items() <= done.items() for done in told["runs"])
+        ]
         task = bar.add_task(arguments.what, total=len(works))
         for key, work in works:
-            bar.update(task, description=" ".join(map(str, key.values())))
-            told["runs"].append(work())
+            bar.update(task, description=" ".join(map(str, key.values())) or arguments.what)
+            told["runs"] += work()
             out.write_text(json.dumps(told, separators=(",", ":")).replace('{"policy"', '\n{"policy"') + "\n")
             bar.advance(task)
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("what", choices=[*KINDS, *WHOLE, "table"])
+    parser.add_argument("what", choices=[*KINDS, "table"])
     parser.add_argument("files", nargs="*", help="table: result files")
     parser.add_argument("--model", default=pretrained.SMALL)
     parser.add_argument("--budget", type=int, default=512)

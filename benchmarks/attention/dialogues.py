@@ -7,6 +7,7 @@ the F1 of what a greedy answer says. The first sees memory where a small model c
 from __future__ import annotations
 
 import random
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -18,9 +19,11 @@ from mnemic.bench import machine, metrics
 from mnemic.bench.suites.locomo import LoCoMo
 
 QUESTIONS = 20
+Case = tuple[str, list[int], list[tuple[str, str]]]
+"""The id of a conversation, its tokens, questions with their answers."""
 
 
-def cases(data: Path, tokenizer: Any, length: int, count: int) -> list[tuple[str, list[int], list[tuple[str, str]]]]:
+def cases(data: Path, tokenizer: Any, length: int, count: int) -> list[Case]:
     """The first ``length`` tokens of ``count`` conversations with questions whose evidence lies inside."""
     found = []
     for case in LoCoMo().load(data, limit=count, seed=0).cases:
@@ -41,24 +44,29 @@ def cases(data: Path, tokenizer: Any, length: int, count: int) -> list[tuple[str
     return found
 
 
+def alone(model: Any, tokenizer: Any, case: Case) -> list[float]:
+    """What each right answer costs without the dialogue, in nats a token."""
+    with attach(model, FullAttention()) as blank:
+        return [_cost(_asked(blank.fork(), tokenizer, q), tokenizer, a) for q, a in case[2]]
+
+
 def measure(
-    model: Any, tokenizer: Any, name: str, policy: Policy, case: tuple[str, list[int], list[tuple[str, str]]]
-) -> dict[str, Any]:
-    """Gains and F1 of one conversation's questions."""
+    model: Any, tokenizer: Any, name: str, policy: Policy, case: Case, alone: Callable[[], list[float]]
+) -> list[dict[str, Any]]:
+    """Gains over ``alone`` and F1 of one conversation's questions."""
     id, ids, questions = case
     gains, scores = [], []
-    with attach(model, FullAttention()) as blank:
-        alone = [_cost(_asked(blank.fork(), tokenizer, q), tokenizer, a) for q, a in questions]
+    costs = alone()  # first: one session at a time may be attached to the model
     with attach(model, policy) as session:
         session.prefill(ids, chunk=256)
-        for (question, answer), without in zip(questions, alone, strict=True):
+        for (question, answer), without in zip(questions, costs, strict=True):
             fork = _asked(session.fork(), tokenizer, question)
             gains.append(round(without - _cost(fork.fork(), tokenizer, answer), 4))
             said = tokenizer.decode(fork.generate(12)[0]).split("\n")[0]
             scores.append(round(metrics.token_f1(said, answer), 4))
         resident = session.resident
-    return {"policy": name, "case": id, "tokens": len(ids), "gains": gains, "f1": scores, "resident": resident,
-            "load": machine.load()}  # fmt: skip
+    return [{"policy": name, "case": id, "tokens": len(ids), "gains": gains, "f1": scores, "resident": resident,
+             "load": machine.load()}]  # fmt: skip
 
 
 def _asked(session: Session, tokenizer: Any, question: str) -> Session:

@@ -55,7 +55,7 @@ def haystack(tokenizer: Any, length: int, keys: int, seed: int) -> tuple[list[in
     return found, told
 
 
-def measure(model: Any, tokenizer: Any, name: str, policy: Policy, length: int, seed: int) -> dict[str, Any]:
+def measure(model: Any, tokenizer: Any, name: str, policy: Policy, length: int, seed: int) -> list[dict[str, Any]]:
     """Which keys of one haystack are found, and what reading and writing cost."""
     body, told = haystack(tokenizer, length, LOAD[length][1], seed)
     hits = []
@@ -72,10 +72,10 @@ def measure(model: Any, tokenizer: Any, name: str, policy: Policy, length: int, 
         began = time.perf_counter()
         fork.generate(8, stop=[])
         wrote = time.perf_counter() - began
-    return {
+    return [{
         "policy": name, "length": length, "seed": seed, "tokens": len(body), "hits": hits, "resident": resident,
         "bytes": nbytes, "read_s": round(read, 2), "write_ms": round(1000 * wrote / 8, 1), "load": machine.load(),
-    }  # fmt: skip
+    }]  # fmt: skip
 
 
 def says(session: Session, wanted: list[int]) -> bool:

@@ -12,7 +12,7 @@ from mnemic.attention.session import Session, attach
 from mnemic.bench import machine, metrics
 
 
-def measure(model: Any, name: str, policy: Policy, ids: list[int], bucket: int) -> dict[str, Any]:
+def measure(model: Any, name: str, policy: Policy, ids: list[int], bucket: int) -> list[dict[str, Any]]:
     """Mean surprisal of the tokens of each ``bucket``, in nats, with a 95 % bootstrap interval over stretches of 64."""
     losses: list[float] = []
     with attach(model, policy) as session:
@@ -23,14 +23,16 @@ def measure(model: Any, name: str, policy: Policy, ids: list[int], bucket: int) 
         told = {"policy": name, "tokens": len(ids), "resident": session.resident, "bytes": session.nbytes}
     parts = [losses[i : i + bucket] for i in range(0, len(losses) - bucket + 1, bucket)]
     spread = [metrics.interval([metrics.mean(p[i : i + 64]) for i in range(0, len(p), 64)]) for p in parts]
-    return {
-        **told,
-        "bucket": bucket,
-        "nats": [round(metrics.mean(part), 4) for part in parts],
-        "intervals": [[round(low, 4), round(high, 4)] for low, high in spread],
-        "read_s": round(seconds, 1),
-        "load": machine.load(),
-    }
+    return [
+        {
+            **told,
+            "bucket": bucket,
+            "nats": [round(metrics.mean(part), 4) for part in parts],
+            "intervals": [[round(low, 4), round(high, 4)] for low, high in spread],
+            "read_s": round(seconds, 1),
+            "load": machine.load(),
+        }
+    ]
 
 
 def nats(session: Session, piece: list[int]) -> list[float]:

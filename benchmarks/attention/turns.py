@@ -61,7 +61,7 @@ def _right(turn: dict[str, Any]) -> str:
 
 def measure(
     model: Any, tokenizer: Any, name: str, policy: Policy, task: str, turns: list[dict[str, Any]], episode: int
-) -> dict[str, Any]:
+) -> list[dict[str, Any]]:
     """The right answers of one episode: of every turn, and of those that ask for what was said at the beginning."""
     every: list[int] = []
     recalled: list[int] = []
@@ -79,8 +79,8 @@ def measure(
             if task == BIASED:
                 move = next(c["text"] for c in choices if c["label"] == turn["user_choice"])
                 session.prefill(tokenizer(f"USER: I play {move}.\n\n", add_special_tokens=False)["input_ids"])
-    return {"task": task, "policy": name, "episode": episode, "right": every, "recalled": recalled,
-            "load": machine.load()}  # fmt: skip
+    return [{"policy": name, "task": task, "episode": episode, "right": every, "recalled": recalled,
+             "load": machine.load()}]  # fmt: skip
 
 
 def _choose(session: Session, tokenizer: Any, choices: list[str], first: bool) -> int:

@@ -151,6 +151,15 @@ def test_unpaired_differences():
     assert 0.2 < low < 0.5 < high < 0.8
 
 
+def test_clusters_of_two_samples_are_drawn_whole() -> None:
+    ours, theirs = [0.0] * 10 + [1.0] * 10 + [0.5] * 10, [0.0, 1.0] * 15
+    years = [str(i // 10) for i in range(30)]
+    _, low, high = metrics.unpaired(ours, theirs)
+    _, lower, higher = metrics.unpaired(ours, theirs, (years, ["one"] * 30))
+    assert higher - lower > 1.5 * (high - low)
+    assert metrics.unpaired(ours, theirs, (["one"] * 30, ["one"] * 30)) == metrics.unpaired(ours, theirs)
+
+
 def test_resampling_a_statistic():
     scores, truth = [n / 100 for n in range(100)], [n >= 50 for n in range(100)]
     assert metrics.resampled(metrics.auroc, scores, truth, resamples=50) == (1.0, 1.0)

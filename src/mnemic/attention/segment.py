@@ -89,7 +89,7 @@ def attend(
 
 def logits(q: Tensor, segment: Segment, rope: Rope, scale: float) -> Tensor:
     """The logits [Hk, G, L, n] of one segment in float32, what is not visible at minus infinity."""
-    grouped = rope.apply(q, segment.q_pos).unflatten(0, (segment.k.shape[0], -1))
+    grouped = rope.apply(q, segment.q_pos).reshape(len(segment.k), -1, *q.shape[1:])
     if segment.channels is not None:
         index = segment.channels[:, None, None, :].expand(*grouped.shape[:3], -1)
         grouped = grouped.gather(-1, index)

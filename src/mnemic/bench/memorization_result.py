@@ -156,10 +156,10 @@ _Test = tuple[float, float, float, float]
 
 
 def _apart(metric: str, ours: Sequence[Reply], theirs: Sequence[Reply], seed: int) -> _Test:
-    """Years change sides whole: figures of one year are not independent of each other."""
+    """Years are drawn and change sides whole: figures of one year are not independent of each other."""
     a, b = ([reply.values[metric] for reply in side] for side in (ours, theirs))
     clusters = ([reply.cluster for reply in ours], [reply.cluster for reply in theirs])
-    return *metrics.unpaired(a, b, seed=seed), metrics.permutation(a, b, clusters, seed=seed, rounds=ROUNDS)
+    return *metrics.unpaired(a, b, clusters, seed=seed), metrics.permutation(a, b, clusters, seed=seed, rounds=ROUNDS)
 
 
 def _paired(metric: str, ours: Sequence[Reply], theirs: Sequence[Reply], seed: int) -> _Test:

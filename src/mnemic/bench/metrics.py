@@ -233,12 +233,22 @@ def resampled(
 
 
 def unpaired(
-    ours: Sequence[float], theirs: Sequence[float], *, seed: int = 0, resamples: int = RESAMPLES, level: float = 0.95
+    ours: Sequence[float],
+    theirs: Sequence[float],
+    clusters: tuple[Sequence[str], Sequence[str]] | None = None,
+    *,
+    seed: int = 0,
+    resamples: int = RESAMPLES,
+    level: float = 0.95,
 ) -> tuple[float, float, float]:
-    """Difference of the means of two independent samples, and its bootstrap interval (each resampled by itself)."""
-    a, b = np.asarray(ours, float), np.asarray(theirs, float)
-    gaps = _means(a, None, seed, resamples) - _means(b, None, seed + 1, resamples)
-    return mean(a.tolist()) - mean(b.tolist()), *_percentiles(gaps, level)
+    """Difference of the means of two independent samples, and its bootstrap interval (each resampled by itself).
+
+    ``clusters`` of ours and theirs are drawn whole; a side with a single one is resampled item by item.
+    """
+    sides = [np.asarray(side, float) for side in (ours, theirs)]
+    known = [each if len(set(each)) > 1 else None for each in clusters or ((), ())]
+    first, second = (_means(sides[i], known[i], seed + i, resamples) for i in (0, 1))
+    return mean(sides[0].tolist()) - mean(sides[1].tolist()), *_percentiles(first - second, level)
 
 
 def permutation(
