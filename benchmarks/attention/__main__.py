@@ -47,7 +47,7 @@ Work = tuple[dict[str, Any], Callable[[], Runs]]
 def passkeys(arguments: argparse.Namespace, model: Any, tokenizer: Any, _: Progress) -> Iterator[Work]:
     wanted = contenders(arguments.budget)
     for length in map(int, arguments.lengths.split(",")):
-        for seed in range(passkey.LOAD[length][0]):
+        for seed in range(arguments.first, arguments.first + passkey.LOAD[length][0]):
             for name in _names(arguments, wanted):
                 yield (
                     {"policy": name, "length": length, "seed": seed},
@@ -166,7 +166,8 @@ def main() -> None:
     parser.add_argument("--model", default=pretrained.SMALL)
     parser.add_argument("--budget", type=int, default=512)
     parser.add_argument("--policies", default="")
-    parser.add_argument("--lengths", default="1024,2048,4096,8192,16384")
+    parser.add_argument("--lengths", default="1024,4096,8192,16384,32768")
+    parser.add_argument("--first", type=int, default=0, help="passkey: the first haystack")
     parser.add_argument("--text")
     parser.add_argument("--skip", type=int, default=0, help="characters at the beginning that are left out")
     parser.add_argument("--tokens", type=int, default=8192)

@@ -18,7 +18,7 @@ def contenders(budget: int) -> dict[str, Policy]:
     """Name -> policy. ``full``, ``hip`` and ``think`` keep every token, ``beacon-standin`` one of sixteen; the
     tables say what is resident."""
     half, whole = str(budget // 2), str(budget)
-    block = {"window": half, "sinks": "16", "block": "32", "blocks": str(budget // 64 - 1), "piece": "256"}
+    block = {"window": half, "sinks": "16", "block": "64", "blocks": str(budget // 128 - 1), "piece": "256"}
     near = {"window": str(budget - 10), "sinks": "10"}
     return {
         "full": make("full"),
@@ -27,6 +27,7 @@ def contenders(budget: int) -> dict[str, Policy]:
         "surprisal": make("surprisal", {"capacity": whole}),
         "random": Random(capacity=budget),
         "infllm": make("infllm", block),
+        "infllm-mean": make("infllm", {**block, "vote": "mean", "representatives": "4"}),
         "emllm": make("emllm", {**block, "memory": str(budget // 2 - 16), "shortest": "4"}),
         "hip": make("hip", {"keys": half, "window": str(budget // 2 - 16)}),
         "think": make("think", {"ratio": "0.4"}),

@@ -64,7 +64,7 @@ SMALL: dict[str, Policy] = {
         BlockRetrieval(window=24, sinks=4, block=8, blocks=3, representatives=2, piece=16), Resonance(strength=0.5)
     ),
     "infllm": BlockRetrieval(window=24, sinks=4, block=8, blocks=3, representatives=2, piece=16),
-    "infllm-slots": BlockRetrieval(window=24, sinks=4, block=8, blocks=3, piece=16, slots=True),
+    "infllm-mean": BlockRetrieval(window=24, sinks=4, block=8, blocks=3, representatives=2, piece=16, vote="mean"),
     "infllm-disk": BlockRetrieval(window=24, sinks=4, block=8, blocks=3, piece=16, tier="disk", cached=4),
     "emllm": EventRetrieval(window=24, sinks=4, block=12, shortest=3, memory=40, piece=16, refine_from=1),
     "emllm-plain": EventRetrieval(window=24, block=12, shortest=3, memory=30, refine="none", contiguity=0.0),
@@ -79,7 +79,7 @@ UNBOUNDED = {
     *("full", "lambda-middle", "hip", "think", "think-both", "think-pairs", "resonance"),
     *(
         "infllm",
-        "infllm-slots",
+        "infllm-mean",
         "infllm-resonance",
         "emllm",
         "emllm-plain",

@@ -20,12 +20,13 @@ from mnemic.attention.policies.event_retrieval import EventRetrieval
 from mnemic.attention.policies.surprisal_eviction import SurprisalEviction
 from mnemic.attention.session import attach
 from mnemic.attention.surprise import repetition, surprisals
+from mnemic.attention.votes import VOTERS, VOTES, mean, peak
 from mnemic.errors import InputError
 
 
 def block(seed: int, n: int = 4) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
     g = torch.Generator().manual_seed(seed)
-    return torch.randn(2, n, 8, generator=g), torch.randn(2, n, 8, generator=g), torch.randn(6, 8, generator=g)
+    return torch.randn(2, n, 8, generator=g), torch.randn(2, n, 8, generator=g), torch.randn(6, 1, 8, generator=g)
 
 
 @pytest.mark.parametrize("tier", ["memory", "host", "disk"])
@@ -39,30 +40,20 @@ def test_blocks_come_back_as_they_went(tier: str) -> None:
     assert torch.equal(v, torch.cat([made[1][1], made[3][1]], 1))
     again = Blocks.restored(held.state(), tier, 2)
     assert torch.equal(again.take([4], torch.device("cpu"))[0], made[4][0])
-    query = torch.randn(6, 8)
-    assert torch.allclose(held.scores(query), torch.stack([(query * r).sum() for _, _, r in made]), atol=1e-5)
+    assert again.representative is not None
+    assert torch.equal(again.representative, torch.stack([r for _, _, r in made]))
 
 
-@pytest.mark.parametrize("slots", [False, True])
-def test_retrieved_tokens_stand_at_the_edge_of_the_window_or_in_order_behind_it(slots: bool) -> None:
-    policy = BlockRetrieval(window=16, sinks=2, block=4, blocks=3, piece=8, slots=slots)
+def test_retrieved_tokens_stand_at_the_edge_of_the_window() -> None:
+    policy = BlockRetrieval(window=16, sinks=2, block=4, blocks=3, piece=8)
     with attach(tiny(), policy) as session, torch.inference_mode():
         session.prefill(text(80))
         row, x = session.rows[0], torch.randn(6, 1, 8)
         found = policy.segments(row.layers[0], row, x, x[:2], x[:2], torch.tensor([80]))
     far = next(segment for segment in found if segment.tag == "retrieved")
-    assert isinstance(far.q_pos, int)
-    distance = far.q_pos - (far.k_pos if isinstance(far.k_pos, torch.Tensor) else torch.full((12,), far.k_pos))
-    assert distance.tolist() == (list(range(27, 15, -1)) if slots else [16] * 12)
+    assert (far.q_pos, far.k_pos, len(far)) == (16, 0, 12)
     assert far.at is not None
     assert far.at.tolist() == sorted(far.at.tolist())
-
-
-def test_slots_must_fit_into_what_the_model_was_trained_for() -> None:
-    longest = tiny().config.max_position_embeddings
-    policy = BlockRetrieval(window=longest // 2, sinks=2, block=8, blocks=longest // 16, slots=True)
-    with pytest.raises(InputError, match="what is retrieved"), attach(tiny(), policy):
-        pass
 
 
 def test_the_block_that_was_read_longest_ago_leaves_the_cache_first() -> None:
@@ -89,21 +80,67 @@ def test_the_disk_tier_holds_files_as_long_as_somebody_reads_them() -> None:
     assert not where.exists()
 
 
-def test_a_block_that_matches_is_read_and_the_others_are_not() -> None:
-    policy = BlockRetrieval(window=16, sinks=2, block=4, blocks=2, piece=8)
+@pytest.mark.parametrize("vote", VOTES)
+def test_a_block_that_matches_is_read_and_the_others_are_not(vote: str) -> None:
+    policy = BlockRetrieval(window=16, sinks=2, block=4, blocks=2, representatives=2, piece=8, vote=vote)
     with attach(tiny(), policy) as session:
         session.prefill(text(60))
-        layer = session.rows[0].layers[1]
-        held = policy.held(layer)
+        row = session.rows[0]
+        layer = row.layers[1]
+        held = policy.held(layer).representative
+        assert held is not None
         assert len(held) > 5
-        assert held.representative is not None
-        wanted = held.representative[3] * 10
-        assert 3 in policy.choose(layer, wanted)
-        assert len(policy.choose(layer, wanted)) == 2
+        row.extra.pop("votes", None)
+        wanted = held[3, :, 0].repeat_interleave(6 // held.shape[1], dim=0)[:, None] * 10
+        chosen = policy.choose(layer, policy.scores(layer, row, wanted))
+        assert 3 in chosen
+        assert len(chosen) == 2
+
+
+def test_peaks_are_the_largest_shares_of_attention_that_any_head_would_give() -> None:
+    g = torch.Generator().manual_seed(0)
+    q, sinks = torch.randn(4, 3, 8, generator=g), torch.randn(2, 2, 8, generator=g)
+    held = torch.randn(5, 2, 3, 8, generator=g)
+    wanted = torch.zeros(5)
+    for head in range(4):
+        keys = torch.cat((sinks[head // 2], held[:, head // 2].flatten(0, 1)))
+        for query in q[head]:
+            shares = ((keys @ query) * 8**-0.5).softmax(0)[2:].view(5, 3)
+            wanted = torch.maximum(wanted, shares.amax(1))
+    assert torch.allclose(peak(q, held, sinks), wanted, atol=1e-6)
+    assert float(peak(q, held).sum()) > float(wanted.sum())  # nothing goes to sinks
+    more = torch.randn(4, VOTERS, 8, generator=g)
+    assert torch.equal(peak(torch.cat((q, more), dim=1), held, sinks), peak(more, held, sinks))
+
+
+def test_one_head_that_knows_outvotes_many_that_do_not_only_by_peaks() -> None:
+    q, held = torch.zeros(4, 1, 8), torch.zeros(3, 2, 1, 8)
+    q[0, 0, 0], held[1, 0, 0, 0] = 20.0, 1.0  # the first head seeks block 1
+    q[1:, 0, 1], held[2, :, 0, 1] = 8.0, 1.0  # the others lean towards block 2
+    each = held.repeat_interleave(2, dim=1)
+    assert int(mean(q, each).argmax()) == 2
+    assert int(peak(q, held).argmax()) == 1
+
+
+def test_votes_of_all_layers_are_pooled_and_fade() -> None:
+    policy = BlockRetrieval(window=16, sinks=2, block=4, blocks=2, piece=8, fade=0.5)
+    with attach(tiny(), policy) as session:
+        session.prefill(text(60))
+        row = session.rows[0]
+        before = row.extra["votes"]
+        held = policy.held(row.layers[0]).representative
+        assert held is not None
+        with torch.inference_mode():
+            low = policy.scores(row.layers[0], row, torch.randn(6, 1, 8) * 9)
+            high = policy.scores(row.layers[1], row, torch.zeros(6, 1, 8))
+        assert bool((low >= torch.cat((before, before.new_zeros(len(low) - len(before))))).all())
+        assert bool((high >= low).all())
+        policy.after_forward(row, torch.tensor([], dtype=torch.long), torch.zeros(1, 1))
+        assert torch.allclose(row.extra["votes"], high * 0.5)
 
 
 def test_representatives_are_the_keys_that_got_most_attention() -> None:
-    policy = BlockRetrieval(window=4, sinks=0, block=4, representatives=2)
+    policy = BlockRetrieval(window=4, sinks=0, block=4, representatives=2, vote="mean")
     layer = Layer(0)
     k, v, _ = block(0, 8)
     layer.tape("local").append(k, v, torch.arange(8))
@@ -113,8 +150,8 @@ def test_representatives_are_the_keys_that_got_most_attention() -> None:
     policy.put_away(layer, 4)
     held = policy.held(layer)
     assert held.representative is not None
-    assert torch.allclose(held.representative[0, 0], (k[0, 1] + k[0, 3]) / 2)
-    assert torch.allclose(held.representative[0, 5], (k[1, 1] + k[1, 3]) / 2)
+    assert torch.allclose(held.representative[0, 0, 0], (k[0, 1] + k[0, 3]) / 2)
+    assert torch.allclose(held.representative[0, 5, 0], (k[1, 1] + k[1, 3]) / 2)
     assert held.spans == [(0, 4)]
     assert layer.tape("local").pos.tolist() == [4, 5, 6, 7]
 
@@ -180,17 +217,16 @@ def test_neighbours_of_what_was_recalled_stay_for_a_while() -> None:
     layer = Layer(0)
     held = policy.held(layer)
     for i in range(6):
-        k, v, _ = block(i, 5)
-        held.append(k, v, torch.eye(8)[i].repeat(6, 1), (5 * i, 5 * i + 5))
-    strong = [torch.eye(8)[i].repeat(6, 1) * 3 for i in range(6)]
+        k, v, r = block(i, 5)
+        held.append(k, v, r, (5 * i, 5 * i + 5))
     # Ten tokens of matches (3, 0), ten of neighbours: 4, 2 and 1 came to mind in this order, and 4 has left again.
-    assert policy.choose(layer, strong[3] + strong[0] / 9) == [0, 1, 2, 3]
+    assert policy.choose(layer, torch.tensor([0.1, 0.0, 0.0, 1.0, 0.0, 0.0])) == [0, 1, 2, 3]
     assert layer.extra["queue"] == [2, 1]
-    assert policy.choose(layer, strong[5] + strong[0] / 9) == [0, 1, 4, 5]
+    assert policy.choose(layer, torch.tensor([0.1, 0.0, 0.0, 0.0, 0.0, 1.0])) == [0, 1, 4, 5]
 
 
 @pytest.mark.parametrize(
-    "bad", [{"shortest": 0}, {"contiguity": 1.0}, {"refine": "taste"}, {"tier": "cloud"}, {"window": 0}]
+    "bad", [{"shortest": 0}, {"contiguity": 1.0}, {"refine": "taste"}, {"tier": "cloud"}, {"window": 0}, {"vote": "hand"}, {"fade": 2.0}]
 )
 def test_settings_that_make_no_sense_are_refused(bad: dict[str, Any]) -> None:
     with pytest.raises(InputError):

@@ -38,7 +38,8 @@ class Folder:
 
 
 class Blocks:
-    """The blocks of one layer. ``representative`` [n, H, D] un-rotated, ``spans`` their positions [start, end)."""
+    """The blocks of one layer. ``representative`` [n, h, r, D] are the un-rotated keys that each is known by, ``spans``
+    their positions [start, end)."""
 
     def __init__(self, tier: str = "memory", cached: int = 32, folder: Folder | None = None) -> None:
         self.tier, self.cached = tier, cached
@@ -66,7 +67,7 @@ class Blocks:
         return near + far + (0 if self.representative is None else self.representative.nbytes)
 
     def append(self, k: Tensor, v: Tensor, representative: Tensor, span: tuple[int, int]) -> None:
-        """Put a block away: ``k``, ``v`` [Hk, m, D], ``representative`` [H, D]."""
+        """Put a block away: ``k``, ``v`` [Hk, m, D], ``representative`` [h, r, D]."""
         if self.tier == "disk" and self.folder is not None:
             k, v = self.folder.put(k, v)
         else:
@@ -74,12 +75,6 @@ class Blocks:
         self.k, self.v, self.spans = [*self.k, k], [*self.v, v], [*self.spans, span]
         one = representative[None]
         self.representative = one if self.representative is None else torch.cat((self.representative, one))
-
-    def scores(self, query: Tensor) -> Tensor:
-        """How well each block [n] matches ``query`` [H, D]: all heads vote with their dot products."""
-        if self.representative is None:
-            return query.new_zeros(0)
-        return torch.einsum("hd,nhd->n", query.to(torch.float32), self.representative.to(torch.float32))
 
     def take(self, chosen: Sequence[int], device: torch.device) -> tuple[Tensor, Tensor]:
         """Keys and values [Hk, m, D] of the ``chosen`` blocks side by side, at ``device``."""

@@ -44,11 +44,15 @@ def attend(
     from mnemic.attention.session import attach
 
     network, tokenizer = pretrained.load(model)
-    ids = prompt(tokenizer, text, question)
+    told_ids, asked_ids = prompt(tokenizer, text, question)
+    count = len(told_ids) + len(asked_ids)
     with attach(network, chosen) as session:
         began = time.perf_counter()
-        with show.progress(f"reading {len(ids):,} tokens", len(ids)) as advance:
-            session.prefill(ids, chunk=chunk, progress=lambda done, _: advance(done))
+        with show.progress(f"reading {count:,} tokens", count) as advance:
+            # The question by itself: policies that search do so once for every forward.
+            for before, ids in ((0, told_ids), (len(told_ids), asked_ids)):
+                if ids:
+                    session.prefill(ids, chunk=chunk, progress=lambda done, _, before=before: advance(before + done))
         read = time.perf_counter() - began
         written: list[int] = []
         began = time.perf_counter()
@@ -62,12 +66,12 @@ def attend(
             "answer": tokenizer.decode(written, skip_special_tokens=True).strip(),
             "policy": chosen.name,
             "model": model,
-            "tokens": len(ids),
+            "tokens": count,
             "window": session.anatomy.window,
             "resident": session.resident,
             "bytes": session.nbytes,
             "read_seconds": round(read, 3),
-            "read_tokens_per_second": round(len(ids) / read, 1),
+            "read_tokens_per_second": round(count / read, 1),
             "write_tokens_per_second": round(len(written) / wrote, 1) if wrote else None,
         }
     if json:
@@ -75,21 +79,27 @@ def attend(
     else:
         show.out.print(told["answer"], markup=False)
         show.out.print(
-            f"{len(ids):,} tokens read at {told['read_tokens_per_second']} a second; {told['resident']:,} are held for "
+            f"{count:,} tokens read at {told['read_tokens_per_second']} a second; {told['resident']:,} are held for "
             f"attention ({session.anatomy.window:,} is what the model was trained for)",
             markup=False,
             style="dim",
         )
 
 
-def prompt(tokenizer: Any, text: str, question: str) -> list[int]:
-    """The tokens of a chat that gives the text and asks about it; without a template, of the two after each other."""
-    asked = f"{text}\n\nQuestion about the text above: {question}"
-    if getattr(tokenizer, "chat_template", None):
-        messages = [{"role": "user", "content": asked}]
-        found = tokenizer.apply_chat_template(messages, add_generation_prompt=True, return_dict=True)
-        return list(found["input_ids"])
-    return list(tokenizer(f"{asked}\nAnswer:")["input_ids"])
+def prompt(tokenizer: Any, text: str, question: str) -> tuple[list[int], list[int]]:
+    """The tokens of a chat that gives the text and asks about it; without a template, of the two after each other. The
+    text and what comes after it by themselves."""
+    asked = f"\n\nQuestion about the text above: {question}"
+    if not getattr(tokenizer, "chat_template", None):
+        return list(tokenizer(text)["input_ids"]), _ids(tokenizer, f"{asked}\nAnswer:")
+    messages = [{"role": "user", "content": text + asked}]
+    chat = tokenizer.apply_chat_template(messages, add_generation_prompt=True, tokenize=False)
+    parts = max(chat.rfind(asked.strip()), 0)
+    return _ids(tokenizer, chat[:parts]), _ids(tokenizer, chat[parts:])
+
+
+def _ids(tokenizer: Any, text: str) -> list[int]:
+    return list(tokenizer(text, add_special_tokens=False)["input_ids"])
 
 
 def _policy(name: str, settings: list[str]) -> Policy:

@@ -1,17 +1,18 @@
 """InfLLM (Xiao et al., NeurIPS 2024, arXiv 2402.04617): a window, and blocks of the far past that match the question.
 
 The last ``window`` tokens are read where they stand. What leaves the window is gathered; once there is enough of it, it
-is cut into blocks of ``block`` tokens, which are put away (:mod:`mnemic.attention.blocks`). A block is known by its
-``representatives`` tokens that received most attention while they were in the window: the mean of their keys. For every
-forward, in every layer, the queries' mean votes with all its heads for the ``blocks`` that match best, and those are
-read, together with the first ``sinks`` tokens and what is not yet in a block. All that is farther than the window
-appears at one distance, the window's length.
+is cut into blocks of ``block`` tokens, which are put away (:mod:`mnemic.attention.blocks`). A block is known by the keys
+of its ``representatives`` tokens that received most attention while they were in the window. In every forward the
+queries elect the ``blocks`` that match best, and those are read, together with the first ``sinks`` tokens and what is
+not yet in a block. All that is farther than the window appears at one distance, the window's length.
+
+Who votes is a setting (:mod:`mnemic.attention.votes`). ``vote="mean"`` is the paper's: in every layer by itself, the mean
+of all queries and heads against the mean of a block's representatives. The default, ``"peak"``, is a deviation: one
+election for all layers, in which the single head that would attend to a block most speaks for it. On a model of 135
+million parameters the heads that know where to look are few, and a mean drowns them (``benchmarks/attention.md``).
 
 One selection serves all queries of a forward, so that what a prompt reads depends on how it is cut (the paper uses
 pieces of 512).
-
-``slots`` is a deviation: retrieved tokens stand in their order right behind the window instead of all at one place. A
-small model that cannot tell apart what stands at one place finds more with it, if enough blocks are read.
 """
 
 from __future__ import annotations
@@ -27,6 +28,7 @@ from mnemic.attention.blocks import TIERS, Blocks
 from mnemic.attention.cache import Layer, Row
 from mnemic.attention.policy import Policy
 from mnemic.attention.segment import Segment, causal
+from mnemic.attention.votes import VOTES, mean, peak
 from mnemic.errors import InputError
 
 
@@ -34,19 +36,20 @@ from mnemic.errors import InputError
 class BlockRetrieval(Policy):
     """The published configuration; the paper's headline runs read 96 (Mistral) or 32 (Llama 3) blocks.
 
-    ``tier`` and ``cached``: see :mod:`mnemic.attention.blocks`. ``piece`` is the most tokens of one forward. ``slots``:
-    see the module.
+    ``tier`` and ``cached``: see :mod:`mnemic.attention.blocks`. ``piece`` is the most tokens of one forward. ``fade`` is
+    what is left of a vote of one forward in the next (``peak`` alone).
     """
 
     window: int = 4096
     sinks: int = 128
     block: int = 128
     blocks: int = 16
-    representatives: int = 4
+    representatives: int = 8
     piece: int = 512
     tier: str = "memory"
     cached: int = 32
-    slots: bool = False
+    vote: str = "peak"
+    fade: float = 0.9
 
     name = "infllm"
     paper = "InfLLM, arXiv 2402.04617"
@@ -60,16 +63,14 @@ class BlockRetrieval(Policy):
             raise InputError("sizes must be at least 1, sinks not negative")
         if self.tier not in TIERS:
             raise InputError(f"there is no tier {self.tier!r}: use one of {', '.join(TIERS)}")
+        if self.vote not in VOTES:
+            raise InputError(f"there is no vote {self.vote!r}: use one of {', '.join(VOTES)}")
+        if not 0 <= self.fade <= 1:
+            raise InputError("fade is what is left of a vote, from 0 to 1")
 
     def check(self, anatomy: Anatomy) -> None:
-        if self.window + (self.retrieved if self.slots else 0) >= anatomy.window:
-            what = "the window and what is retrieved" if self.slots else "the window"
-            raise InputError(f"{what} must be shorter than the {anatomy.window} tokens this model was trained for")
-
-    @property
-    def retrieved(self) -> int:
-        """The most tokens that a query reads of the far past."""
-        return self.blocks * self.block
+        if self.window >= anatomy.window:
+            raise InputError(f"the window must be shorter than the {anatomy.window} tokens this model was trained for")
 
     def chunk_free(self) -> bool:
         return False
@@ -99,21 +100,29 @@ class BlockRetrieval(Policy):
                     found.append(
                         Segment(tape.k[:, :count], tape.v[:, :count], self.window, 0, far, at=at, tag="remainder")
                     )
-        chosen = self.choose(layer, row.anatomy.rope.apply(q, self.window).mean(dim=1))
-        if chosen:
-            held = self.held(layer)
+        held = self.held(layer)
+        if len(held):
+            chosen = self.choose(layer, self.scores(layer, row, row.anatomy.rope.apply(q, self.window)))
             keys, values = held.take(chosen, q.device)
             at = torch.cat([torch.arange(*held.spans[i], device=q.device) for i in chosen])
-            # Behind the window, the last of them at its edge; or all at the edge.
-            q_pos, k_pos = (
-                (self.window + len(at) - 1, torch.arange(len(at), device=at.device)) if self.slots else (self.window, 0)
-            )
-            found.append(Segment(keys, values, q_pos, k_pos, at=at, tag="retrieved"))
+            found.append(Segment(keys, values, self.window, 0, at=at, tag="retrieved"))
         return found
 
-    def choose(self, layer: Layer, query: Tensor) -> list[int]:
-        """The blocks to read for the mean query [H, D], in the order of the text."""
-        scores = self.held(layer).scores(query)
+    def scores(self, layer: Layer, row: Row, q: Tensor) -> Tensor:
+        """The votes [n] that the blocks get from queries ``q`` [H, L, D], turned to the window's length."""
+        held = self.held(layer).representative
+        assert held is not None
+        if self.vote == "mean":
+            return mean(q, held)
+        sinks = layer.tape("sink")
+        found = peak(q, held, sinks.k if len(sinks) else None)
+        # Lower layers of this forward and all of those before it have voted too; blocks made since have no votes yet.
+        before: Tensor = row.extra.get("votes", found[:0])
+        row.extra["votes"] = torch.cat((torch.maximum(before, found[: len(before)]), found[len(before) :]))
+        return row.extra["votes"]
+
+    def choose(self, layer: Layer, scores: Tensor) -> list[int]:
+        """The blocks to read by their ``scores`` [n], in the order of the text."""
         return sorted(scores.topk(min(self.blocks, len(scores))).indices.tolist())
 
     def held(self, layer: Layer) -> Blocks:
@@ -138,6 +147,8 @@ class BlockRetrieval(Policy):
         layer.extra["score"] = got
 
     def after_forward(self, row: Row, ids: Tensor, logits: Tensor) -> None:
+        if "votes" in row.extra:
+            row.extra["votes"] = row.extra["votes"] * self.fade
         sizes = self.cuts(row, len(ids))
         if sizes:
             for layer in row.layers:
@@ -150,12 +161,19 @@ class BlockRetrieval(Policy):
 
     def put_away(self, layer: Layer, size: int) -> None:
         """Make a block of the oldest ``size`` tokens, known by those that were attended to most."""
-        tape, score = layer.tape("local"), layer.extra["score"]
+        tape, score = layer.tape("local"), layer.extra["score"][:, :size]
         k, v, at = tape.k[:, :size], tape.v[:, :size], tape.pos
-        groups = score.shape[0] // k.shape[0]
-        best = score[:, :size].topk(min(self.representatives, size), dim=-1).indices
-        keys = k.repeat_interleave(groups, dim=0)
-        representative = keys.gather(1, best[..., None].expand(-1, -1, k.shape[2])).mean(dim=1)
+        if self.vote == "mean":  # every head has its own representatives
+            keys = k.repeat_interleave(score.shape[0] // k.shape[0], dim=0)
+        else:
+            keys, score = k, score.unflatten(0, (k.shape[0], -1)).sum(dim=1)
+        best = score.topk(min(self.representatives, size), dim=-1).indices
+        representative = keys.gather(1, best[..., None].expand(-1, -1, k.shape[2]))
+        if self.vote == "mean":
+            representative = representative.mean(dim=1, keepdim=True)
+        elif size < self.representatives:  # the best one stands for those that a short block has not
+            more = representative[:, :1].expand(-1, self.representatives - size, -1)
+            representative = torch.cat((representative, more), dim=1)
         self.held(layer).append(k, v, representative, (int(at[0]), int(at[size - 1]) + 1))
         tape.drop_front(size)
-        layer.extra["score"] = score[:, size:]
+        layer.extra["score"] = layer.extra["score"][:, size:]

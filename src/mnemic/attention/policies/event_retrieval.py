@@ -50,10 +50,6 @@ class EventRetrieval(BlockRetrieval):
         if self.refine not in (*MEASURES, "none"):
             raise InputError(f"there is no refinement {self.refine!r}: use {', '.join(MEASURES)} or none")
 
-    @property
-    def retrieved(self) -> int:
-        return self.memory + self.block  # the last event may go beyond
-
     def limit(self) -> int | None:
         if self.tier == "memory":
             return None
@@ -61,11 +57,8 @@ class EventRetrieval(BlockRetrieval):
 
     # -- reading ---------------------------------------------------------------------------------------------
 
-    def choose(self, layer: Layer, query: Tensor) -> list[int]:
+    def choose(self, layer: Layer, scores: Tensor) -> list[int]:
         held = self.held(layer)
-        scores = held.scores(query)
-        if not len(scores):
-            return []
         size = [end - start for start, end in held.spans]
         near = int(self.contiguity * self.memory)
         similar: list[int] = []
