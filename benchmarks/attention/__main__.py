@@ -7,10 +7,11 @@
     python benchmarks/attention blobs --out benchmarks/results/attention/blobs.json
     python benchmarks/attention speculation --out benchmarks/results/attention/speculation.json
     python benchmarks/attention dialogues --data DIR --out benchmarks/results/attention/dialogues.json
+    python benchmarks/attention facts --data DIR --out benchmarks/results/attention/facts.json
     python benchmarks/attention table benchmarks/results/attention/* > benchmarks/attention.md
 
-``--data`` holds the folders ``sirllm`` and ``locomo``. A run that was broken off goes on where it stopped; results hold
-numbers, no text.
+``--data`` holds the folders ``sirllm``, ``locomo`` and ``sort``. A run that was broken off goes on where it stopped;
+results hold numbers, no text.
 """
 
 from __future__ import annotations
@@ -26,6 +27,7 @@ from typing import Any
 import beacons
 import blobs
 import dialogues
+import facts
 import passkey
 import perplexity
 import speculation
@@ -93,6 +95,25 @@ def questions(arguments: argparse.Namespace, model: Any, tokenizer: Any, _: Prog
             )
 
 
+def hidden(arguments: argparse.Namespace, model: Any, tokenizer: Any, _: Progress) -> Iterator[Work]:
+    small = pretrained.SETTINGS[pretrained.SMALL]
+    budget = 512 + 16 + 4 * 64  # what the setting for InfLLM lets a query read
+    wanted = {
+        **contenders(budget),
+        "infllm": make("infllm", small["infllm"]),
+        "infllm-mean": make("infllm", {**small["infllm"], "vote": "mean", "representatives": "4"}),
+        "emllm": make("emllm", small["emllm"]),
+        "passage": make("full"),
+    }
+    for book in arguments.books.split(","):
+        for name in _names(arguments, wanted):
+            yield (
+                {"policy": name, "book": book, "characters": arguments.characters},
+                partial(facts.measure, model, tokenizer, name, wanted[name], Path(arguments.data) / "sort", book,
+                        arguments.characters),
+            )  # fmt: skip
+
+
 def trained(arguments: argparse.Namespace, model: Any, tokenizer: Any, bar: Progress) -> Iterator[Work]:
     task = bar.add_task("training beacons", total=arguments.steps)
     ids = _book(arguments, tokenizer)
@@ -131,6 +152,7 @@ KINDS = {
     "blobs": injected,
     "speculation": drafted,
     "dialogues": questions,
+    "facts": hidden,
 }
 
 
@@ -174,6 +196,8 @@ def main() -> None:
     parser.add_argument("--bucket", type=int, default=1024)
     parser.add_argument("--data", help="folder with benchmark data")
     parser.add_argument("--episodes", type=int, default=12)
+    parser.add_argument("--books", default=",".join(facts.BOOKS[1:]))
+    parser.add_argument("--characters", type=int, default=40_000, help="facts: how much of a book is read")
     parser.add_argument("--steps", type=int, default=120, help="of the training of beacons")
     parser.add_argument("--conversations", type=int, default=1)
     parser.add_argument("--out", default="attention.json")

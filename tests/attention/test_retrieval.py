@@ -226,7 +226,16 @@ def test_neighbours_of_what_was_recalled_stay_for_a_while() -> None:
 
 
 @pytest.mark.parametrize(
-    "bad", [{"shortest": 0}, {"contiguity": 1.0}, {"refine": "taste"}, {"tier": "cloud"}, {"window": 0}, {"vote": "hand"}, {"fade": 2.0}]
+    "bad",
+    [
+        {"shortest": 0},
+        {"contiguity": 1.0},
+        {"refine": "taste"},
+        {"tier": "cloud"},
+        {"window": 0},
+        {"vote": "hand"},
+        {"fade": 2.0},
+    ],
 )
 def test_settings_that_make_no_sense_are_refused(bad: dict[str, Any]) -> None:
     with pytest.raises(InputError):

@@ -23,8 +23,8 @@ def mean(q: Tensor, representative: Tensor) -> Tensor:
 def peak(q: Tensor, representative: Tensor, sinks: Tensor | None = None) -> Tensor:
     """The largest share of attention [n], from 0 to 1, that any key of a block would get from any head of any query.
 
-    ``q`` [H, L, D], ``representative`` [n, Hk, r, D]. A head spreads its attention over the representatives of all blocks
-    and the ``sinks`` [Hk, s, D], which take what a head that seeks nothing gives away.
+    ``q`` [H, L, D], ``representative`` [n, Hk, r, D]. A head spreads its attention over the representatives of all
+    blocks and the ``sinks`` [Hk, s, D], which take what a head that seeks nothing gives away.
     """
     n, kv, r, width = representative.shape
     keys = representative.transpose(0, 1).flatten(1, 2)

@@ -39,7 +39,7 @@ def attend(
 ) -> None:
     """Answer a question about a text of any length with a small model that reads through a memory policy."""
     text = o.read_text(file)
-    chosen = _policy(policy, setting or [])
+    chosen = _policy(policy, setting or [], model)
     from mnemic.attention import pretrained
     from mnemic.attention.session import attach
 
@@ -65,6 +65,7 @@ def attend(
         told = {
             "answer": tokenizer.decode(written, skip_special_tokens=True).strip(),
             "policy": chosen.name,
+            "settings": chosen.settings(),
             "model": model,
             "tokens": count,
             "window": session.anatomy.window,
@@ -102,7 +103,7 @@ def _ids(tokenizer: Any, text: str) -> list[int]:
     return list(tokenizer(text, add_special_tokens=False)["input_ids"])
 
 
-def _policy(name: str, settings: list[str]) -> Policy:
+def _policy(name: str, settings: list[str], model: str) -> Policy:
     pairs = {}
     for each in settings:
         key, equals, value = each.partition("=")
@@ -110,5 +111,6 @@ def _policy(name: str, settings: list[str]) -> Policy:
             raise InputError(f"--set takes NAME=VALUE, not {each!r}")
         pairs[key.strip()] = value.strip()
     with torch_needed("mnemic attend"):
+        from mnemic.attention.pretrained import SETTINGS
         from mnemic.attention.registry import make
-    return make(name, pairs)
+    return make(name, SETTINGS.get(model, {}).get(name.partition("+")[0], {}) | pairs)

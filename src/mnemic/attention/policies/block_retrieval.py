@@ -1,15 +1,16 @@
 """InfLLM (Xiao et al., NeurIPS 2024, arXiv 2402.04617): a window, and blocks of the far past that match the question.
 
-The last ``window`` tokens are read where they stand. What leaves the window is gathered; once there is enough of it, it
-is cut into blocks of ``block`` tokens, which are put away (:mod:`mnemic.attention.blocks`). A block is known by the keys
-of its ``representatives`` tokens that received most attention while they were in the window. In every forward the
+The last ``window`` tokens are read where they stand. What leaves the window is gathered; once there is enough of it,
+it is cut into blocks of ``block`` tokens, which are put away (:mod:`mnemic.attention.blocks`). A block is known by the
+keys of its ``representatives`` tokens that received most attention while they were in the window. In every forward the
 queries elect the ``blocks`` that match best, and those are read, together with the first ``sinks`` tokens and what is
 not yet in a block. All that is farther than the window appears at one distance, the window's length.
 
-Who votes is a setting (:mod:`mnemic.attention.votes`). ``vote="mean"`` is the paper's: in every layer by itself, the mean
-of all queries and heads against the mean of a block's representatives. The default, ``"peak"``, is a deviation: one
-election for all layers, in which the single head that would attend to a block most speaks for it. On a model of 135
-million parameters the heads that know where to look are few, and a mean drowns them (``benchmarks/attention.md``).
+How they vote is a setting (:mod:`mnemic.attention.votes`). ``vote="mean"`` is the paper's: in every layer by itself,
+the mean of all queries and heads against the mean of a block's representatives. The default, ``"peak"``, is a
+deviation: one election for all layers, in which the single head that would attend to a block most speaks for it. On a
+model of 135 million parameters the heads that know where to look are few, and a mean drowns them
+(``benchmarks/attention.md``). It needs more representatives; the paper has four.
 
 One selection serves all queries of a forward, so that what a prompt reads depends on how it is cut (the paper uses
 pieces of 512).
@@ -34,10 +35,10 @@ from mnemic.errors import InputError
 
 @dataclass(frozen=True)
 class BlockRetrieval(Policy):
-    """The published configuration; the paper's headline runs read 96 (Mistral) or 32 (Llama 3) blocks.
+    """Sizes are the published ones; the paper's headline runs read 96 (Mistral) or 32 (Llama 3) blocks.
 
-    ``tier`` and ``cached``: see :mod:`mnemic.attention.blocks`. ``piece`` is the most tokens of one forward. ``fade`` is
-    what is left of a vote of one forward in the next (``peak`` alone).
+    ``tier`` and ``cached``: see :mod:`mnemic.attention.blocks`. ``piece`` is the most tokens of one forward. ``fade``
+    is what is left of a vote of one forward in the next (``peak`` alone).
     """
 
     window: int = 4096
