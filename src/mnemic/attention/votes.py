@@ -30,7 +30,7 @@ def peak(q: Tensor, representative: Tensor, sinks: Tensor | None = None) -> Tens
     keys = representative.transpose(0, 1).flatten(1, 2)
     if sinks is not None:
         keys = torch.cat((sinks, keys), dim=1)
-    asking = q[:, -VOTERS:].unflatten(0, (kv, -1))  # [Hk, G, L, D]
+    asking = q[:, -VOTERS:].reshape(kv, -1, min(q.shape[1], VOTERS), width)  # [Hk, G, L, D]
     logits = torch.matmul(asking, keys[:, None].transpose(-1, -2)).to(torch.float32).mul_(width**-0.5)
     shares = logits.softmax(dim=-1)[..., -n * r :]
     return shares.amax(dim=(0, 1, 2)).view(n, r).amax(dim=-1)

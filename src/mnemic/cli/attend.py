@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -50,9 +52,9 @@ def attend(
         began = time.perf_counter()
         with show.progress(f"reading {count:,} tokens", count) as advance:
             # The question by itself: policies that search do so once for every forward.
-            for before, ids in ((0, told_ids), (len(told_ids), asked_ids)):
-                if ids:
-                    session.prefill(ids, chunk=chunk, progress=lambda done, _, before=before: advance(before + done))
+            for ids in filter(None, (told_ids, asked_ids)):
+                done = session.rows[0].seen if session.rows else 0
+                session.prefill(ids, chunk=chunk, progress=partial(_advance, advance, done))
         read = time.perf_counter() - began
         written: list[int] = []
         began = time.perf_counter()
@@ -85,6 +87,10 @@ def attend(
             markup=False,
             style="dim",
         )
+
+
+def _advance(advance: Callable[[int], None], before: int, done: int, _: int) -> None:
+    advance(before + done)
 
 
 def prompt(tokenizer: Any, text: str, question: str) -> tuple[list[int], list[int]]:

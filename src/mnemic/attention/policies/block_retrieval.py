@@ -8,9 +8,10 @@ not yet in a block. All that is farther than the window appears at one distance,
 
 How they vote is a setting (:mod:`mnemic.attention.votes`). ``vote="mean"`` is the paper's: in every layer by itself,
 the mean of all queries and heads against the mean of a block's representatives. The default, ``"peak"``, is a
-deviation: one election for all layers, in which the single head that would attend to a block most speaks for it. On a
-model of 135 million parameters the heads that know where to look are few, and a mean drowns them
-(``benchmarks/attention.md``). It needs more representatives; the paper has four.
+deviation: one election for all layers, in which the single head that would attend to a block most speaks for it. Votes
+fade from forward to forward, and none is kept when the next text or question begins. On a model of 135 million
+parameters the heads that know where to look are few, and a mean drowns them (``benchmarks/attention.md``). It needs
+more representatives; the paper has four.
 
 One selection serves all queries of a forward, so that what a prompt reads depends on how it is cut (the paper uses
 pieces of 512).
@@ -84,6 +85,9 @@ class BlockRetrieval(Policy):
             return None
         return self.sinks + self.window + self.block + self.cached * self.block
 
+    def begin_prefill(self, row: Row) -> None:
+        row.extra.pop("votes", None)  # what the text before was about says nothing about what is asked now
+
     # -- reading ---------------------------------------------------------------------------------------------
 
     def segments(self, layer: Layer, row: Row, q: Tensor, k: Tensor, v: Tensor, pos: Tensor) -> list[Segment]:
@@ -119,8 +123,9 @@ class BlockRetrieval(Policy):
         found = peak(q, held, sinks.k if len(sinks) else None)
         # Lower layers of this forward and all of those before it have voted too; blocks made since have no votes yet.
         before: Tensor = row.extra.get("votes", found[:0])
-        row.extra["votes"] = torch.cat((torch.maximum(before, found[: len(before)]), found[len(before) :]))
-        return row.extra["votes"]
+        found = torch.cat((torch.maximum(before, found[: len(before)]), found[len(before) :]))
+        row.extra["votes"] = found
+        return found
 
     def choose(self, layer: Layer, scores: Tensor) -> list[int]:
         """The blocks to read by their ``scores`` [n], in the order of the text."""
