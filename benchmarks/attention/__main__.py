@@ -97,9 +97,8 @@ def questions(arguments: argparse.Namespace, model: Any, tokenizer: Any, _: Prog
 
 def hidden(arguments: argparse.Namespace, model: Any, tokenizer: Any, _: Progress) -> Iterator[Work]:
     small = pretrained.SETTINGS[pretrained.SMALL]
-    budget = 512 + 16 + 4 * 64  # what the setting for InfLLM lets a query read
     wanted = {
-        **contenders(budget),
+        **contenders(800),  # the settings for InfLLM let a query read 784
         "infllm": make("infllm", small["infllm"]),
         "infllm-mean": make("infllm", {**small["infllm"], "vote": "mean", "representatives": "4"}),
         "emllm": make("emllm", small["emllm"]),

@@ -125,7 +125,7 @@ def hidden(told: dict[str, Any]) -> list[str]:
         f"{len(runs[0]['hits'])} sentences hidden in the beginning of each of {books} books, asked for in a chat: "
         "answers of 24 tokens that tell what was asked, in percent, of how many (95 % bootstrap over questions). "
         "`passage`: the model reads some 600 tokens around the sentence by itself. Settings for `infllm` were chosen "
-        "with other questions about another book; every policy may read 784 tokens (full: all).",
+        "with other questions about another book; every policy may read some 800 tokens (full: all).",
         "",
         *grid("policy", [f"{longest[size]:,} tokens" for size in sizes] + ["read tok/s"], _by(runs, "policy"),
               lambda mine: [
