@@ -41,7 +41,7 @@ def test_blocks_come_back_as_they_went(tier: str) -> None:
     again = Blocks.restored(held.state(), tier, 2)
     assert torch.equal(again.take([4], torch.device("cpu"))[0], made[4][0])
     assert again.representative is not None
-    assert torch.equal(again.representative, torch.stack([r for _, _, r in made]))
+    assert torch.equal(again.representative, torch.stack([r for _, _, r in made], dim=1))
 
 
 def test_retrieved_tokens_stand_at_the_edge_of_the_window() -> None:
@@ -89,9 +89,9 @@ def test_a_block_that_matches_is_read_and_the_others_are_not(vote: str) -> None:
         layer = row.layers[1]
         held = policy.held(layer).representative
         assert held is not None
-        assert len(held) > 5
+        assert held.shape[1] > 5
         row.extra.pop("votes", None)
-        wanted = held[3, :, 0].repeat_interleave(6 // held.shape[1], dim=0)[:, None] * 10
+        wanted = held[:, 3, 0].repeat_interleave(6 // len(held), dim=0)[:, None] * 10
         chosen = policy.choose(layer, policy.scores(layer, row, wanted))
         assert 3 in chosen
         assert len(chosen) == 2
@@ -100,10 +100,10 @@ def test_a_block_that_matches_is_read_and_the_others_are_not(vote: str) -> None:
 def test_peaks_are_the_largest_shares_of_attention_that_any_head_would_give() -> None:
     g = torch.Generator().manual_seed(0)
     q, sinks = torch.randn(4, 3, 8, generator=g), torch.randn(2, 2, 8, generator=g)
-    held = torch.randn(5, 2, 3, 8, generator=g)
+    held = torch.randn(2, 5, 3, 8, generator=g)
     wanted = torch.zeros(5)
     for head in range(4):
-        keys = torch.cat((sinks[head // 2], held[:, head // 2].flatten(0, 1)))
+        keys = torch.cat((sinks[head // 2], held[head // 2].flatten(0, 1)))
         for query in q[head]:
             shares = ((keys @ query) * 8**-0.5).softmax(0)[2:].view(5, 3)
             wanted = torch.maximum(wanted, shares.amax(1))
@@ -114,10 +114,10 @@ def test_peaks_are_the_largest_shares_of_attention_that_any_head_would_give() ->
 
 
 def test_one_head_that_knows_outvotes_many_that_do_not_only_by_peaks() -> None:
-    q, held = torch.zeros(4, 1, 8), torch.zeros(3, 2, 1, 8)
-    q[0, 0, 0], held[1, 0, 0, 0] = 20.0, 1.0  # the first head seeks block 1
-    q[1:, 0, 1], held[2, :, 0, 1] = 8.0, 1.0  # the others lean towards block 2
-    each = held.repeat_interleave(2, dim=1)
+    q, held = torch.zeros(4, 1, 8), torch.zeros(2, 3, 1, 8)
+    q[0, 0, 0], held[0, 1, 0, 0] = 20.0, 1.0  # the first head seeks block 1
+    q[1:, 0, 1], held[:, 2, 0, 1] = 8.0, 1.0  # the others lean towards block 2
+    each = held.repeat_interleave(2, dim=0)
     assert int(mean(q, each).argmax()) == 2
     assert int(peak(q, held).argmax()) == 1
 
@@ -151,7 +151,7 @@ def test_representatives_are_the_keys_that_got_most_attention() -> None:
     held = policy.held(layer)
     assert held.representative is not None
     assert torch.allclose(held.representative[0, 0, 0], (k[0, 1] + k[0, 3]) / 2)
-    assert torch.allclose(held.representative[0, 5, 0], (k[1, 1] + k[1, 3]) / 2)
+    assert torch.allclose(held.representative[5, 0, 0], (k[1, 1] + k[1, 3]) / 2)
     assert held.spans == [(0, 4)]
     assert layer.tape("local").pos.tolist() == [4, 5, 6, 7]
 

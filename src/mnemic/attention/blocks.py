@@ -38,8 +38,7 @@ class Folder:
 
 
 class Blocks:
-    """The blocks of one layer. ``representative`` [n, h, r, D] are the un-rotated keys that each is known by, ``spans``
-    their positions [start, end)."""
+    """The blocks of one layer. ``spans`` are their positions [start, end)."""
 
     def __init__(self, tier: str = "memory", cached: int = 32, folder: Folder | None = None) -> None:
         self.tier, self.cached = tier, cached
@@ -47,12 +46,22 @@ class Blocks:
         self.k: list[Tensor] = []
         self.v: list[Tensor] = []
         self.spans: list[tuple[int, int]] = []
-        self.representative: Tensor | None = None
+        self._known: Tensor | None = None
+        self._new: list[Tensor] = []  # representatives that are not yet in `_known`: joining them copies all
         self.loads = 0
         self._near: OrderedDict[int, tuple[Tensor, Tensor]] = OrderedDict()
 
     def __len__(self) -> int:
         return len(self.k)
+
+    @property
+    def representative(self) -> Tensor | None:
+        """The un-rotated keys [h, n, r, D] that the blocks are known by; None if there is no block."""
+        if self._new:
+            fresh = torch.stack(self._new, dim=1)
+            self._known = fresh if self._known is None else torch.cat((self._known, fresh), dim=1)
+            self._new = []
+        return self._known
 
     @property
     def resident(self) -> int:
@@ -64,7 +73,8 @@ class Blocks:
     def nbytes(self) -> int:
         near = sum(k.nbytes + v.nbytes for k, v in self._near.values())
         far = 0 if self.tier == "disk" else sum(k.nbytes + v.nbytes for k, v in zip(self.k, self.v, strict=True))
-        return near + far + (0 if self.representative is None else self.representative.nbytes)
+        known = self.representative
+        return near + far + (0 if known is None else known.nbytes)
 
     def append(self, k: Tensor, v: Tensor, representative: Tensor, span: tuple[int, int]) -> None:
         """Put a block away: ``k``, ``v`` [Hk, m, D], ``representative`` [h, r, D]."""
@@ -73,8 +83,7 @@ class Blocks:
         else:
             k, v = (k.cpu(), v.cpu()) if self.tier == "host" else (k.contiguous(), v.contiguous())
         self.k, self.v, self.spans = [*self.k, k], [*self.v, v], [*self.spans, span]
-        one = representative[None]
-        self.representative = one if self.representative is None else torch.cat((self.representative, one))
+        self._new = [*self._new, representative]
 
     def take(self, chosen: Sequence[int], device: torch.device) -> tuple[Tensor, Tensor]:
         """Keys and values [Hk, m, D] of the ``chosen`` blocks side by side, at ``device``."""
@@ -96,21 +105,22 @@ class Blocks:
 
     def fork(self) -> Blocks:
         other = Blocks(self.tier, self.cached, self.folder)
-        other.k, other.v, other.spans, other.representative = self.k, self.v, self.spans, self.representative
+        other.k, other.v, other.spans, other._known, other._new = self.k, self.v, self.spans, self._known, self._new
         other._near = self._near.copy()
         return other
 
     def state(self) -> dict[str, Any]:
-        if self.representative is None:
+        known = self.representative
+        if known is None:
             return {}
         blocks = [{"k": k, "v": v} for k, v in zip(self.k, self.v, strict=True)]
         spans = [list(span) for span in self.spans]
-        return {"blocks": blocks, "spans": spans, "representative": self.representative}
+        return {"blocks": blocks, "spans": spans, "representative": known}
 
     @classmethod
     def restored(cls, state: dict[str, Any], tier: str, cached: int) -> Blocks:
         made = cls(tier, cached)
         for i, block in enumerate(state.get("blocks", ())):
             span = state["spans"][i]
-            made.append(block["k"], block["v"], state["representative"][i], (span[0], span[1]))
+            made.append(block["k"], block["v"], state["representative"][:, i], (span[0], span[1]))
         return made

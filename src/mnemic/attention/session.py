@@ -32,7 +32,7 @@ from mnemic.errors import ConflictError, InputError
 NAME = "mnemic"
 CHECKPOINTS = 8
 """How many of the last forwards can be undone without reading the whole text again."""
-_FORMAT = 1
+_FORMAT = 2
 
 
 @dataclass

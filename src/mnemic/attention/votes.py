@@ -16,21 +16,20 @@ need not be searched with every token."""
 
 def mean(q: Tensor, representative: Tensor) -> Tensor:
     """InfLLM's votes [n] (arXiv 2402.04617): the dot products of the mean query, summed over heads, for queries ``q``
-    [H, L, D] and ``representative`` [n, H, 1, D]."""
-    return torch.einsum("hd,nhrd->n", q.mean(dim=1).to(torch.float32), representative.to(torch.float32))
+    [H, L, D] and ``representative`` [H, n, 1, D]."""
+    return torch.einsum("hd,hnrd->n", q.mean(dim=1).to(torch.float32), representative.to(torch.float32))
 
 
 def peak(q: Tensor, representative: Tensor, sinks: Tensor | None = None) -> Tensor:
     """The largest share of attention [n], from 0 to 1, that any key of a block would get from any head of any query.
 
-    ``q`` [H, L, D], ``representative`` [n, Hk, r, D]. A head spreads its attention over the representatives of all
+    ``q`` [H, L, D], ``representative`` [Hk, n, r, D]. A head spreads its attention over the representatives of all
     blocks and the ``sinks`` [Hk, s, D], which take what a head that seeks nothing gives away.
     """
-    n, kv, r, width = representative.shape
-    keys = representative.transpose(0, 1).flatten(1, 2)
+    kv, n, r, width = representative.shape
+    asking = q[:, -VOTERS:].reshape(kv, -1, width)  # the queries of a group of heads, one after another
+    logits = torch.matmul(asking, representative.flatten(1, 2).transpose(1, 2))
     if sinks is not None:
-        keys = torch.cat((sinks, keys), dim=1)
-    asking = q[:, -VOTERS:].reshape(kv, -1, min(q.shape[1], VOTERS), width)  # [Hk, G, L, D]
-    logits = torch.matmul(asking, keys[:, None].transpose(-1, -2)).to(torch.float32).mul_(width**-0.5)
-    shares = logits.softmax(dim=-1)[..., -n * r :]
-    return shares.amax(dim=(0, 1, 2)).view(n, r).amax(dim=-1)
+        logits = torch.cat((torch.matmul(asking, sinks.transpose(1, 2)), logits), dim=-1)
+    shares = logits.to(torch.float32).mul_(width**-0.5).softmax(dim=-1)[..., -n * r :]
+    return shares.amax(dim=1).view(kv, n, r).amax(dim=(0, 2))
