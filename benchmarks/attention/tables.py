@@ -38,8 +38,8 @@ def passkeys(told: dict[str, Any]) -> list[str]:
         "Keys that greedy decoding writes exactly, in percent, of how many: nine in a haystack. 95 % bootstrap "
         "intervals resample haystacks whole; where there are two they are left out. Budget: "
         f"{told['budget']} tokens that a query may read (full, hip and think keep all). InfLLM's rule of voting and "
-        "block size were chosen with haystacks 0 to 2, which its and EM-LLM's rows leave out; that votes begin anew with "
-        "a question was changed after a first run on the others (40, 43, 39 and 39 % to 16,384 tokens).",
+        "block size were chosen with haystacks 0 to 2, which its and EM-LLM's rows leave out; that votes begin anew "
+        "with a question was changed after a first run on the others (40, 43, 39 and 39 % to 16,384 tokens).",
         "",
         *grid("policy", [f"{n:,} tokens" for n in lengths], _by(runs, "policy"),
               lambda mine: [

@@ -22,9 +22,9 @@ SETTINGS = {
         "emllm": {"window": "512", "sinks": "16", "block": "64", "memory": "256"},
     }
 }
-"""Model -> policy -> settings other than the papers', whose models are fifty times as large. Those of InfLLM were chosen
-with twelve questions about one book (``benchmarks/attention/facts.py``), which tell large differences only; those of
-EM-LLM follow them."""
+"""Model -> policy -> settings other than the papers', whose models are fifty times as large. Those of InfLLM were
+chosen with twelve questions about one book (``benchmarks/attention/facts.py``), which tell large differences only;
+those of EM-LLM follow them."""
 
 
 def load(name: str = SMALL, *, dtype: torch.dtype = torch.float32) -> tuple[Any, Any]:
