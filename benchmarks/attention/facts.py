@@ -78,24 +78,21 @@ def measure(
     """Which of the facts are told; ``name`` is ``passage`` for the control that reads the surroundings alone."""
     facts = TUNING if book == BOOKS[0] else FACTS
     text = planted(folder, book, characters, facts)
-    hits, tokens, read = [], 0, 0.0
+    whole, _ = prompt(tokenizer, text, "")
+    hits, longest, read = [], 0, 0.0
     with attach(model, policy) as session:
         if name != "passage":
             began = time.perf_counter()
-            ids, _ = prompt(tokenizer, text, "")
-            session.prefill(ids)
-            tokens, read = len(ids), time.perf_counter() - began
+            session.prefill(whole)
+            read = time.perf_counter() - began
         for sentence, question, wanted in facts:
-            told = text
-            if name == "passage":
-                at = text.index(sentence)
-                told = text[max(0, at - PASSAGE // 2) : at + PASSAGE // 2]
-            ids, asked = prompt(tokenizer, told, question)
+            at = text.index(sentence)
+            around, asked = prompt(tokenizer, text[max(0, at - PASSAGE // 2) : at + PASSAGE // 2], question)
             fork = session.fork()
             if name == "passage":
-                fork.prefill(ids)
-                tokens = max(tokens, len(ids))
+                fork.prefill(around)
+            longest = max(longest, fork.rows[0].seen)
             fork.prefill(asked)
             hits.append(int(wanted in tokenizer.decode(fork.generate(24)[0])))
-    return [{"policy": name, "book": book, "characters": characters, "tokens": tokens, "hits": hits,
+    return [{"policy": name, "book": book, "characters": characters, "tokens": longest, "hits": hits,
              "read_s": round(read, 1), "load": machine.load()}]  # fmt: skip

@@ -130,7 +130,7 @@ def hidden(told: dict[str, Any]) -> list[str]:
         "",
         *grid("policy", [f"{longest[size]:,} tokens" for size in sizes] + ["read tok/s"], _by(runs, "policy"),
               lambda mine: [
-                  *(_all([h for run in mine if run["characters"] == size for h in run["hits"]]) for size in sizes),
+                  *(_of([h for run in mine if run["characters"] == size for h in run["hits"]]) for size in sizes),
                   f"{_sum(mine, 'tokens') / _sum(mine, 'read_s'):.0f}" if _sum(mine, "read_s") else ""]),
     ]  # fmt: skip
 
@@ -205,11 +205,11 @@ def _counted(runs: Runs) -> str:
     hits = [hit for run in runs for _, hit in run["hits"]]
     if len(runs) < 3:
         return _plain(hits)
-    return f"{_share(hits, [str(run['seed']) for run in runs for _ in run['hits']])} of {len(hits)}"
+    return _of(hits, [str(run["seed"]) for run in runs for _ in run["hits"]])
 
 
-def _all(hits: Sequence[float]) -> str:
-    return f"{_share(hits)} of {len(hits)}" if hits else ""
+def _of(hits: Sequence[float], clusters: Sequence[str] | None = None) -> str:
+    return f"{_share(hits, clusters)} of {len(hits)}" if hits else ""
 
 
 def _plain(hits: Sequence[float]) -> str:

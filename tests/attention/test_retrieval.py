@@ -20,7 +20,7 @@ from mnemic.attention.policies.event_retrieval import EventRetrieval
 from mnemic.attention.policies.surprisal_eviction import SurprisalEviction
 from mnemic.attention.session import attach
 from mnemic.attention.surprise import repetition, surprisals
-from mnemic.attention.votes import VOTERS, VOTES, mean, peak
+from mnemic.attention.votes import VOTERS, VOTES, known_by, mean, peak
 from mnemic.errors import InputError
 
 
@@ -92,7 +92,7 @@ def test_a_block_that_matches_is_read_and_the_others_are_not(vote: str) -> None:
         assert held.shape[1] > 5
         row.extra.pop("votes", None)
         wanted = held[:, 3, 0].repeat_interleave(6 // len(held), dim=0)[:, None] * 10
-        chosen = policy.choose(layer, policy.scores(layer, row, wanted))
+        chosen = policy.choose(layer, policy.scores(layer, row, wanted, held))
         assert 3 in chosen
         assert len(chosen) == 2
 
@@ -122,6 +122,15 @@ def test_one_head_that_knows_outvotes_many_that_do_not_only_by_peaks() -> None:
     assert int(peak(q, held).argmax()) == 1
 
 
+def test_heads_of_a_group_share_the_representatives_for_peaks() -> None:
+    k = torch.randn(2, 3, 8)
+    mass = torch.zeros(6, 3)
+    mass[0, 0], mass[1, 2], mass[2, 2], mass[3:, 1], mass[5, 0] = 4.0, 3.0, 3.0, 1.0, 0.5
+    found = known_by("peak", k, mass, 2)
+    assert torch.equal(found, torch.stack((k[0, [2, 0]], k[1, [1, 0]])))
+    assert torch.equal(known_by("peak", k, mass, 5)[:, 3:], found[:, :1].expand(-1, 2, -1))  # the block has only three
+
+
 def test_votes_of_all_layers_are_pooled_and_fade() -> None:
     policy = BlockRetrieval(window=16, sinks=2, block=4, blocks=2, piece=8, fade=0.5)
     with attach(tiny(), policy) as session:
@@ -131,8 +140,8 @@ def test_votes_of_all_layers_are_pooled_and_fade() -> None:
         held = policy.held(row.layers[0]).representative
         assert held is not None
         with torch.inference_mode():
-            low = policy.scores(row.layers[0], row, torch.randn(6, 1, 8) * 9)
-            high = policy.scores(row.layers[1], row, torch.zeros(6, 1, 8))
+            low = policy.scores(row.layers[0], row, torch.randn(6, 1, 8) * 9, held)
+            high = policy.scores(row.layers[1], row, torch.zeros(6, 1, 8), held)
         assert bool((low >= torch.cat((before, before.new_zeros(len(low) - len(before))))).all())
         assert bool((high >= low).all())
         policy.after_forward(row, torch.tensor([], dtype=torch.long), torch.zeros(1, 1))

@@ -14,6 +14,25 @@ VOTERS = 64
 need not be searched with every token."""
 
 
+def known_by(vote: str, k: Tensor, mass: Tensor, count: int) -> Tensor:
+    """The keys [h, r, D] that represent a block in elections by ``vote``: of its keys ``k`` [Hk, m, D] those of the
+    ``count`` tokens that received most attention ``mass`` [H, m].
+
+    For ``mean`` every head has its own, and their mean is kept; for ``peak`` the heads of a group share them, and the
+    best one stands for those that a short block has not.
+    """
+    groups, size = len(mass) // len(k), k.shape[1]
+    if vote == "mean":
+        k = k.repeat_interleave(groups, dim=0)
+    else:
+        mass = mass.reshape(len(k), groups, size).sum(dim=1)
+    best = mass.topk(min(count, size), dim=-1).indices
+    found = k.gather(1, best[..., None].expand(-1, -1, k.shape[2]))
+    if vote == "mean":
+        return found.mean(dim=1, keepdim=True)
+    return torch.cat((found, found[:, :1].expand(-1, max(0, count - size), -1)), dim=1)
+
+
 def mean(q: Tensor, representative: Tensor) -> Tensor:
     """InfLLM's votes [n] (arXiv 2402.04617): the dot products of the mean query, summed over heads, for queries ``q``
     [H, L, D] and ``representative`` [H, n, 1, D]."""

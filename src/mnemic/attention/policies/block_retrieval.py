@@ -30,7 +30,7 @@ from mnemic.attention.blocks import TIERS, Blocks
 from mnemic.attention.cache import Layer, Row
 from mnemic.attention.policy import Policy
 from mnemic.attention.segment import Segment, causal
-from mnemic.attention.votes import VOTES, mean, peak
+from mnemic.attention.votes import VOTES, known_by, mean, peak
 from mnemic.errors import InputError
 
 
@@ -106,21 +106,21 @@ class BlockRetrieval(Policy):
                         Segment(tape.k[:, :count], tape.v[:, :count], self.window, 0, far, at=at, tag="remainder")
                     )
         held = self.held(layer)
-        if len(held):
-            chosen = self.choose(layer, self.scores(layer, row, row.anatomy.rope.apply(q, self.window)))
+        known = held.representative
+        if known is not None:
+            chosen = self.choose(layer, self.scores(layer, row, row.anatomy.rope.apply(q, self.window), known))
             keys, values = held.take(chosen, q.device)
             at = torch.cat([torch.arange(*held.spans[i], device=q.device) for i in chosen])
             found.append(Segment(keys, values, self.window, 0, at=at, tag="retrieved"))
         return found
 
-    def scores(self, layer: Layer, row: Row, q: Tensor) -> Tensor:
-        """The votes [n] that the blocks get from queries ``q`` [H, L, D], turned to the window's length."""
-        held = self.held(layer).representative
-        assert held is not None
+    def scores(self, layer: Layer, row: Row, q: Tensor, known: Tensor) -> Tensor:
+        """The votes [n] that the blocks, ``known`` by keys [h, n, r, D], get from queries ``q`` [H, L, D], which are
+        turned to the window's length."""
         if self.vote == "mean":
-            return mean(q, held)
+            return mean(q, known)
         sinks = layer.tape("sink")
-        found = peak(q, held, sinks.k if len(sinks) else None)
+        found = peak(q, known, sinks.k if len(sinks) else None)
         # Lower layers of this forward and all of those before it have voted too; blocks made since have no votes yet.
         before: Tensor = row.extra.get("votes", found[:0])
         found = torch.cat((torch.maximum(before, found[: len(before)]), found[len(before) :]))
@@ -169,17 +169,7 @@ class BlockRetrieval(Policy):
         """Make a block of the oldest ``size`` tokens, known by those that were attended to most."""
         tape, score = layer.tape("local"), layer.extra["score"][:, :size]
         k, v, at = tape.k[:, :size], tape.v[:, :size], tape.pos
-        if self.vote == "mean":  # every head has its own representatives
-            keys = k.repeat_interleave(score.shape[0] // k.shape[0], dim=0)
-        else:
-            keys, score = k, score.unflatten(0, (k.shape[0], -1)).sum(dim=1)
-        best = score.topk(min(self.representatives, size), dim=-1).indices
-        representative = keys.gather(1, best[..., None].expand(-1, -1, k.shape[2]))
-        if self.vote == "mean":
-            representative = representative.mean(dim=1, keepdim=True)
-        elif size < self.representatives:  # the best one stands for those that a short block has not
-            more = representative[:, :1].expand(-1, self.representatives - size, -1)
-            representative = torch.cat((representative, more), dim=1)
-        self.held(layer).append(k, v, representative, (int(at[0]), int(at[size - 1]) + 1))
+        known = known_by(self.vote, k, score, self.representatives)
+        self.held(layer).append(k, v, known, (int(at[0]), int(at[size - 1]) + 1))
         tape.drop_front(size)
         layer.extra["score"] = layer.extra["score"][:, size:]
